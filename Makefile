@@ -1,0 +1,47 @@
+# Duet. Plain `make` lists the targets.
+PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup lab lab-down demo test lint sanity unit scenarios bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## create .venv and build/tree (quick when they are up to date)
+	@dev/setup.sh
+
+lab: setup ## build the image when it is missing, and start the lab
+	@$(PY) lab/lab.py up
+
+lab-down: ## remove the lab
+	@python3 lab/lab.py down
+
+demo: setup ## from two servers to a cluster, a backup, a switchover and a restore
+	@$(PY) demo/demo.py
+
+test: ## everything below: lint, sanity, unit, scenarios
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory sanity
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory scenarios
+
+lint: setup ## ruff, mypy, yamllint, ansible-lint, shellcheck
+	@dev/lint.sh
+
+sanity: setup ## ansible-test sanity on a copy of the tree
+	@dev/sanity.sh
+
+unit: setup ## unit tests
+	@dev/unit.sh
+
+scenarios: setup ## the scenarios, on labs of their own
+	@$(PY) tests/scenarios/run.py
+
+bench: setup ## measure the write gap, switchover, status and pairing
+	@$(PY) bench/bench.py
+
+clean: ## remove .venv and build (stop the lab first)
+	rm -rf .venv build
