@@ -2,7 +2,6 @@
 PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup lab lab-down demo test lint sanity unit scenarios bench clean
 .DEFAULT_GOAL := help
