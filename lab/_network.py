@@ -1,0 +1,130 @@
+"""The lab's network: one bridge, described to podman as a CNI network, and three firewall rules.
+
+The description is written here and not by `podman network create`, which sets hairpin mode (a node would
+hear its own gratuitous ARP) and opens the firewall for the nodes' first addresses only, not for one that
+moves between them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from _host import run
+from _spec import Lab, LabError
+
+CNI_DIRECTORY = Path("/etc/cni/net.d")
+IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+# On a file system that a reboot empties, like the addresses and the switch themselves.
+STATE = Path("/run/duet-lab")
+FORWARD_WAS_OFF = STATE / "ip_forward_was_off"
+
+
+def description_path(lab: Lab) -> Path:
+    return CNI_DIRECTORY / f"{lab.network}.conflist"
+
+
+def existing_subnet(lab: Lab) -> ipaddress.IPv4Network | None:
+    """The subnet of the lab's network if it is there."""
+    try:
+        description = json.loads(description_path(lab).read_text())
+        return ipaddress.IPv4Network(description["plugins"][0]["ipam"]["ranges"][0][0]["subnet"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, LookupError, TypeError) as error:
+        raise LabError(
+            f"{description_path(lab)} is not as the lab writes it ({error}): remove that file and try again"
+        ) from error
+
+
+def check_free(lab: Lab) -> None:
+    """Raise LabError if anything but this lab uses the subnet. Changes nothing."""
+    for found in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all").stdout or "[]"):
+        if _clashes(lab, found):
+            raise LabError(
+                f"the subnet {lab.subnet} overlaps {found['dst']}, which this machine reaches through interface "
+                f"{found.get('dev', '?')}; the lab needs a subnet of its own: choose one with --subnet, "
+                "or remove what uses it"
+            )
+
+
+def _clashes(lab: Lab, route: dict[str, Any]) -> bool:
+    if route["dst"] == "default" or route.get("dev") == lab.bridge or route.get("type") in ("broadcast", "local"):
+        return False
+    return ipaddress.IPv4Network(route["dst"], strict=False).overlaps(lab.subnet)
+
+
+def create(lab: Lab) -> None:
+    """Describe the network to podman and open the firewall for it. Does nothing that is done already."""
+    STATE.mkdir(exist_ok=True)
+    if IP_FORWARD.read_text().strip() == "0":
+        FORWARD_WAS_OFF.touch()
+        IP_FORWARD.write_text("1\n")
+    path = description_path(lab)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_description(lab), indent=2) + "\n"
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    for rule in _rules(lab):
+        if run("iptables", *rule("-C"), check=False).returncode != 0:
+            run("iptables", *rule("-I"))
+
+
+def remove(lab: Lab) -> None:
+    """Take back everything that `create` and podman made. The lab's containers must be gone."""
+    for rule in _rules(lab):
+        while run("iptables", *rule("-C"), check=False).returncode == 0:
+            run("iptables", *rule("-D"))
+    run("ip", "link", "delete", lab.bridge, check=False)
+    description_path(lab).unlink(missing_ok=True)
+    shutil.rmtree(STATE / lab.network, ignore_errors=True)
+    # Forwarding goes off again with the last bridge, if it was a lab that turned it on.
+    if FORWARD_WAS_OFF.exists() and not json.loads(run("ip", "-json", "link", "show", "type", "bridge").stdout):
+        IP_FORWARD.write_text("0\n")
+        FORWARD_WAS_OFF.unlink()
+
+
+def _description(lab: Lab) -> dict[str, Any]:
+    bridge = {
+        "type": "bridge",
+        "bridge": lab.bridge,
+        "isGateway": True,
+        "ipMasq": False,
+        "hairpinMode": False,
+        "mtu": _uplink_mtu(),
+        "ipam": {
+            "type": "host-local",
+            "dataDir": str(STATE),
+            "routes": [{"dst": "0.0.0.0/0"}],
+            "ranges": [[{"subnet": str(lab.subnet), "gateway": lab.gateway}]],
+        },
+        "capabilities": {"ips": True},
+    }
+    # tuning brings sysctls and link settings; without a second plugin podman refuses the list.
+    return {"cniVersion": "0.4.0", "name": lab.network, "plugins": [bridge, {"type": "tuning"}]}
+
+
+def _uplink_mtu() -> int:
+    """The MTU of the interface to the outside, at most 1500: a larger packet from a node would be lost there."""
+    routes = json.loads(run("ip", "-json", "-4", "route", "show", "default").stdout or "[]")
+    if not routes:
+        return 1500
+    link = json.loads(run("ip", "-json", "link", "show", "dev", routes[0]["dev"]).stdout)[0]
+    return min(1500, int(link["mtu"]))
+
+
+def _rules(lab: Lab) -> list[Any]:
+    """iptables rules, each a function of the action (-C, -I, -D). Bridged frames pass FORWARD on many machines."""
+    subnet = str(lab.subnet)
+    comment = ["-m", "comment", "--comment", lab.network]
+
+    def forward(direction: str) -> Any:
+        return lambda action: [action, "FORWARD", direction, subnet, *comment, "-j", "ACCEPT"]
+
+    def masquerade(action: str) -> list[str]:
+        return ["-t", "nat", action, "POSTROUTING", "-s", subnet, "!", "-d", subnet, *comment, "-j", "MASQUERADE"]
+
+    return [forward("-s"), forward("-d"), masquerade]
