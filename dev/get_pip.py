@@ -1,7 +1,7 @@
 """Puts pip into an empty virtual environment without a download of its own.
 
-ansible-test runs a script that it fetches from its project's site, with the packages to install and options as
-arguments. This one takes that script's place: the pip that Python ships installs the wanted version from the index.
+ansible-test runs a script that it fetches from its project's site, with the packages to install and options
+as arguments. This one takes that script's place: the pip that Python ships installs the wanted version.
 """
 
 from __future__ import annotations
