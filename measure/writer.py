@@ -48,7 +48,8 @@ class Writer:
                 continue
             self._write(self._link)
             due = max(due + self._spec.pace_ms / 1000, time.monotonic())
-            time.sleep(due - time.monotonic() if self._link and due > time.monotonic() else 0)
+            if self._link is not None:
+                time.sleep(max(0.0, due - time.monotonic()))
         if self._link:
             self._link.close()
 
