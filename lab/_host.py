@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,15 +36,14 @@ def run(
     Its output is kept. With `check`, a failure raises LabError with the command and its last words.
     """
     words = [str(word) for word in argv]
-    source = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
-    done = subprocess.run(  # type: ignore[call-overload]
+    done = subprocess.run(
         words,
-        **source,
+        input=data or b"",
         capture_output=True,
         env=os.environ | {"LC_ALL": "C", "CONTAINERS_CONF": str(CONTAINERS_CONF)} | (env or {}),
         check=False,
     )
-    stdout, stderr = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+    stdout, stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     if check and done.returncode != 0:
         last_words = "\n".join((stderr or stdout).strip().splitlines()[-8:])
         raise LabError(f"`{' '.join(words)}` failed with status {done.returncode}: {last_words}")
@@ -80,10 +79,7 @@ def require_root() -> None:
 
 def missing_packages() -> list[str]:
     """The Debian packages that the lab needs and this machine lacks, sorted."""
-    found = {
-        need for need in NEEDED if (Path(need).exists() if need.startswith("/") else shutil.which(need) is not None)
-    }
-    return sorted({package for need, package in NEEDED.items() if need not in found})
+    return sorted({package for need, package in NEEDED.items() if not _is_there(need)})
 
 
 def install_requirements() -> None:
@@ -102,14 +98,18 @@ def install_requirements() -> None:
         _apt_get("install", "--yes", "--no-install-recommends", *packages, what=words)
     left = missing_packages()
     if left:
-        raise LabError(f"apt-get installed {words}, but {' '.join(left)} is still incomplete: install it by hand")
+        raise LabError(f"apt-get installed {words}, and still lacks {' '.join(left)}: install it by hand")
+
+
+def _is_there(need: str) -> bool:
+    return Path(need).exists() if need.startswith("/") else shutil.which(need) is not None
 
 
 def _apt_get(*argv: str, what: str) -> None:
     result = run("apt-get", *argv, check=False, env={"DEBIAN_FRONTEND": "noninteractive"})
     if result.returncode != 0:
-        reasons: Sequence[str] = [line for line in result.stderr.splitlines() if line.startswith("E:")]
+        reasons = [line for line in result.stderr.splitlines() if line.startswith("E:")]
         raise LabError(
-            f"the lab needs {what}, and `apt-get {argv[0]}` failed ({'; '.join(reasons) or 'no reason given'}): "
+            f"the lab needs {what}, and `apt-get {argv[0]}` failed ({'; '.join(reasons) or 'it gave no reason'}): "
             "make a package mirror reachable, or install these packages by hand"
         )

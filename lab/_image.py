@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from _host import phase, podman, run
-from _spec import BUILD
+from _spec import BUILD, LabError
 
 NAME = "localhost/duet-lab"
 LABEL = "test.lab.recipe"
 SUITE = "bookworm"
 SCRIPTS = Path(__file__).resolve().parent / "image"
 
-BLANK = """
-    systemd systemd-sysv dbus libpam-systemd openssh-server sudo python3 python3-apt apt-utils ca-certificates
-    locales tzdata netbase iproute2 iputils-ping iputils-arping iptables nftables procps psmisc less cron logrotate
-    openssl rsync
-""".split()
+# Without libpam-systemd: under cgroup v1 a container's systemd misses the end of a user's manager.
+BLANK = (
+    "systemd systemd-sysv dbus openssh-server sudo python3 python3-apt apt-utils ca-certificates "
+    "locales tzdata netbase iproute2 iputils-ping iputils-arping iptables nftables procps psmisc less cron "
+    "logrotate openssl rsync"
+)
 PACKAGES = {
-    "node": """
-        postgresql python3-psycopg dbconfig-pgsql bacula-director-pgsql bacula-director bacula-console bacula-fd
-    """.split(),
-    "repository": "bacula-sd bacula-fd bacula-console".split(),
+    "node": (
+        "postgresql python3-psycopg dbconfig-pgsql bacula-director-pgsql bacula-director bacula-console bacula-fd"
+    ),
+    "repository": "bacula-sd bacula-fd bacula-console",
 }
 # Cached only: tests shift a node's clock with it.
-EXTRA = ["faketime"]
+EXTRA = "faketime"
 
 
 def tag(flavour: str) -> str:
@@ -44,9 +46,9 @@ def tag(flavour: str) -> str:
 
 def recipe() -> str:
     """A digest of everything that an image's content follows from, but the mirror."""
-    digest = hashlib.sha256()
-    for path in [Path(__file__), *sorted(SCRIPTS.iterdir())]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    digest = hashlib.sha256(repr((SUITE, BLANK, PACKAGES, EXTRA)).encode())
+    for script in ("blank.sh", "packages.sh"):
+        digest.update((SCRIPTS / script).read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -58,6 +60,8 @@ def build(flavours: list[str]) -> None:
         for flavour in flavours:
             if not _is_current(flavour):
                 _build_packages(flavour)
+        # What an older recipe made, unless a node still runs on it.
+        podman("image", "prune", "--force", "--filter", f"label={LABEL}", check=False)
 
 
 def remove() -> None:
@@ -69,43 +73,52 @@ def remove() -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Two labs that start at once build the image once."""
-    BUILD.mkdir(exist_ok=True)
-    with open(BUILD / "lab-image.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    directory = os.open(SCRIPTS, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(directory)
 
 
 def _is_current(flavour: str) -> bool:
-    found = podman("image", "inspect", "--format", f'{{{{index .Labels "{LABEL}"}}}}', tag(flavour), check=False)
-    return found == recipe()
+    label = f'{{{{index .Labels "{LABEL}"}}}}'
+    return podman("image", "inspect", "--format", label, tag(flavour), check=False) == recipe()
 
 
 def _build_blank() -> None:
-    cached = " ".join(sorted({*EXTRA, *(package for packages in PACKAGES.values() for package in packages)}))
+    BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="lab-image-") as directory:
         tree = Path(directory) / "node.tar"
         with phase(f"image blank: Debian {SUITE} with mmdebstrap (half a minute or more)"):
-            run(
-                "mmdebstrap",
-                "--variant=minbase",
-                f"--include={','.join(BLANK)}",
-                "--dpkgopt=force-unsafe-io",
-                "--skip=cleanup/apt",
-                f'--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" sh {SCRIPTS / "blank.sh"} "$1"',
-                SUITE,
-                tree,
-                env={"CACHED_PACKAGES": cached, "TMPDIR": directory},
-            )
+            _make_tree(tree)
         with phase(f"image blank: importing {tree.stat().st_size >> 20} MB"):
             podman("import", "--quiet", "--change", f"LABEL {LABEL}={recipe()}", tree, tag("blank"))
+
+
+def _make_tree(tree: Path) -> None:
+    cached = " ".join([*PACKAGES.values(), EXTRA])
+    hook = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" sh {SCRIPTS / "blank.sh"} "$1"'
+    made = run(
+        *("mmdebstrap", "--variant=minbase", f"--include={BLANK.replace(' ', ',')}"),
+        *("--dpkgopt=force-unsafe-io", "--skip=cleanup/apt", f"--customize-hook={hook}", SUITE, tree),
+        env={"CACHED_PACKAGES": cached, "TMPDIR": str(tree.parent)},
+        check=False,
+    )
+    if made.returncode != 0:
+        reasons = [line for line in made.stderr.splitlines() if line.startswith("E:")]
+        raise LabError(
+            f"mmdebstrap could not make the image ({'; '.join(reasons) or made.stderr[-500:]}); it needs the "
+            f"Debian mirror deb.debian.org with {SUITE}: make it reachable and try again"
+        )
 
 
 def _build_packages(flavour: str) -> None:
     container = f"duet-lab-build-{flavour}"
     podman("rm", "--force", "--ignore", container)
     script = (SCRIPTS / "packages.sh").read_bytes()
-    with phase(f"image {flavour}: installing {' '.join(PACKAGES[flavour])}"):
-        command = ["sh", "-s", "--", *PACKAGES[flavour]]
+    with phase(f"image {flavour}: installing {PACKAGES[flavour]}"):
+        command = ["sh", "-s", "--", *PACKAGES[flavour].split()]
         options = ["--interactive", "--network=none", "--hostname", container, "--name", container]
         podman("run", *options, tag("blank"), *command, data=script)
     with phase(f"image {flavour}: storing"):

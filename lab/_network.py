@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +44,31 @@ def existing_subnet(lab: Lab) -> ipaddress.IPv4Network | None:
 
 def check_free(lab: Lab) -> None:
     """Raise LabError if anything but this lab uses the subnet. Changes nothing."""
+    for path in CNI_DIRECTORY.glob("*.conflist"):
+        if path != description_path(lab) and any(lab.subnet.overlaps(subnet) for subnet in _subnets(path)):
+            raise LabError(
+                f"the subnet {lab.subnet} overlaps that of the podman network in {path}; the lab needs a subnet "
+                "of its own: choose one with --subnet, or remove that network"
+            )
     for found in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all").stdout or "[]"):
         if _clashes(lab, found):
             raise LabError(
-                f"the subnet {lab.subnet} overlaps {found['dst']}, which this machine reaches through interface "
-                f"{found.get('dev', '?')}; the lab needs a subnet of its own: choose one with --subnet, "
-                "or remove what uses it"
+                f"the subnet {lab.subnet} overlaps {found['dst']}, which this machine reaches through "
+                f"{found.get('dev', 'no interface')}; the lab needs a subnet of its own: choose one with "
+                "--subnet, or remove what uses it"
             )
 
 
 def _clashes(lab: Lab, route: dict[str, Any]) -> bool:
-    if route["dst"] == "default" or route.get("dev") == lab.bridge or route.get("type") in ("broadcast", "local"):
+    if route["dst"] == "default" or route.get("dev") == lab.bridge:
         return False
     return ipaddress.IPv4Network(route["dst"], strict=False).overlaps(lab.subnet)
+
+
+def _subnets(path: Path) -> list[ipaddress.IPv4Network]:
+    """The IPv4 subnets that a CNI description names, in whatever plugin."""
+    found = re.findall(r'"subnet":\s*"([0-9./]+)"', path.read_text(errors="replace"))
+    return [ipaddress.IPv4Network(subnet, strict=False) for subnet in found]
 
 
 def create(lab: Lab) -> None:
@@ -82,9 +96,12 @@ def remove(lab: Lab) -> None:
     description_path(lab).unlink(missing_ok=True)
     shutil.rmtree(STATE / lab.network, ignore_errors=True)
     # Forwarding goes off again with the last bridge, if it was a lab that turned it on.
-    if FORWARD_WAS_OFF.exists() and not json.loads(run("ip", "-json", "link", "show", "type", "bridge").stdout):
+    bridges = run("ip", "-json", "link", "show", "type", "bridge").stdout
+    if FORWARD_WAS_OFF.exists() and not json.loads(bridges or "[]"):
         IP_FORWARD.write_text("0\n")
         FORWARD_WAS_OFF.unlink()
+    if STATE.is_dir() and not any(STATE.iterdir()):
+        STATE.rmdir()
 
 
 def _description(lab: Lab) -> dict[str, Any]:
@@ -108,7 +125,7 @@ def _description(lab: Lab) -> dict[str, Any]:
 
 
 def _uplink_mtu() -> int:
-    """The MTU of the interface to the outside, at most 1500: a larger packet from a node would be lost there."""
+    """The MTU of the way out, at most 1500: a larger packet from a node would be lost there."""
     routes = json.loads(run("ip", "-json", "-4", "route", "show", "default").stdout or "[]")
     if not routes:
         return 1500
@@ -116,15 +133,19 @@ def _uplink_mtu() -> int:
     return min(1500, int(link["mtu"]))
 
 
-def _rules(lab: Lab) -> list[Any]:
-    """iptables rules, each a function of the action (-C, -I, -D). Bridged frames pass FORWARD on many machines."""
+def _rules(lab: Lab) -> list[Callable[[str], list[str]]]:
+    """iptables rules, each a function of the action: -C, -I or -D.
+
+    Frames between two nodes pass FORWARD, too, where br_netfilter is on.
+    """
     subnet = str(lab.subnet)
     comment = ["-m", "comment", "--comment", lab.network]
 
-    def forward(direction: str) -> Any:
-        return lambda action: [action, "FORWARD", direction, subnet, *comment, "-j", "ACCEPT"]
-
-    def masquerade(action: str) -> list[str]:
-        return ["-t", "nat", action, "POSTROUTING", "-s", subnet, "!", "-d", subnet, *comment, "-j", "MASQUERADE"]
-
-    return [forward("-s"), forward("-d"), masquerade]
+    return [
+        lambda action: [action, "FORWARD", "-s", subnet, *comment, "-j", "ACCEPT"],
+        lambda action: [action, "FORWARD", "-d", subnet, *comment, "-j", "ACCEPT"],
+        lambda action: [
+            *("-t", "nat", action, "POSTROUTING", "-s", subnet, "!", "-d", subnet),
+            *(*comment, "-j", "MASQUERADE"),
+        ],
+    ]

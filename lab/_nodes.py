@@ -58,10 +58,10 @@ def check_ours(lab: Lab, packages: bool) -> None:
                 "remove the container, or choose another name with --name"
             )
         if found.flavour != flavour(node, packages):
-            has = "no packages" if found.flavour == "blank" else "packages"
+            there, asked = ("packages", "blank nodes") if not packages else ("blank nodes", "packages")
             raise LabError(
-                f"{node.container} is up with {has} installed, and that was not asked for: "
-                f"`python3 lab/lab.py down --name {lab.name}` first, or leave --packages as it was"
+                f"the lab {lab.name} is there with {there}, and {asked} were asked for: "
+                f"`python3 lab/lab.py down --name {lab.name}` first, or give the option --packages as before"
             )
 
 
@@ -104,7 +104,7 @@ def remove_all(lab: Lab) -> None:
 
 
 def wait_ready(lab: Lab, nodes: list[Node]) -> None:
-    """Wait until each node has booted and lets root in over SSH. Raises LabError naming who did not, and why."""
+    """Wait until each node has booted and lets root in over SSH. Raises LabError naming who did not."""
     with ThreadPoolExecutor(len(nodes)) as pool:
         failures = [text for text in pool.map(lambda node: _wait_one(lab, node), nodes) if text]
     if failures:
@@ -128,9 +128,9 @@ def answers_ssh(address: str, timeout_s: float = 1.0) -> bool:
 
 def ssh_command(lab: Lab, node: Node, *words: str) -> list[str]:
     """An ssh command line for one node, with the lab's key and known hosts."""
-    options = [f"UserKnownHostsFile={lab.known_hosts}", "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=5"]
-    flags = [flag for option in options for flag in ("-o", option)]
-    return ["ssh", "-F", "none", "-i", str(lab.key), *flags, f"root@{node.address}", *words]
+    hosts = ["-o", f"UserKnownHostsFile={lab.known_hosts}", "-o", "StrictHostKeyChecking=yes"]
+    flags = ["-F", "none", "-i", str(lab.key), *hosts, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    return ["ssh", *flags, f"root@{node.address}", *words]
 
 
 def _wait_one(lab: Lab, node: Node) -> str:
@@ -143,9 +143,10 @@ def _wait_one(lab: Lab, node: Node) -> str:
             break
         time.sleep(0.1)
     if boot == "degraded":
-        units = podman("exec", node.container, "systemctl", "list-units", "--failed", "--plain", "--no-legend")
-        failed = " ".join(line.split()[0] for line in units.splitlines())
-        return f"{node.container} booted, but failed: {failed} (see `podman exec {node.container} journalctl -u UNIT`)"
+        list_failed = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"]
+        units = [line.split()[0] for line in podman("exec", node.container, *list_failed).splitlines()]
+        journal = f"podman exec {node.container} journalctl -u {(units or ['UNIT'])[0]}"
+        return f"{node.container} booted, but failed: {' '.join(units)}; see `{journal}`"
     if boot != "running":
         return f"{node.container} has not booted within {BOOT_TIMEOUT_S:.0f} s, systemd says {boot!r}"
     podman("exec", "--interactive", node.container, "sh", "-s", data=PERSONALISE.read_bytes())

@@ -109,7 +109,7 @@ def lab_from(name: str, subnet: str) -> Lab:
         ) from error
     if network.prefixlen not in PREFIX_RANGE:
         raise LabError(
-            f"the subnet {subnet} has a prefix of {network.prefixlen} bits; the lab needs {PREFIX_RANGE.start} "
-            f"to {PREFIX_RANGE.stop - 1}: give one like --subnet {DEFAULT_SUBNET}"
+            f"the subnet {subnet} has a prefix of {network.prefixlen} bits; the lab needs "
+            f"{PREFIX_RANGE.start} to {PREFIX_RANGE.stop - 1}: give one like --subnet {DEFAULT_SUBNET}"
         )
     return Lab(name, network)

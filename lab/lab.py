@@ -32,7 +32,7 @@ def up(lab: Lab, options: argparse.Namespace) -> int:
     inventory = _inventory.write(lab)
     _start(lab, lab.nodes, options.packages)
     for node in lab.nodes:
-        print(f"lab: {node.container:<18} {node.address}")
+        print(f"lab: {node.container:<22} {node.address}")
     print(f"lab: {lab.name} is up after {time.monotonic() - begin:.1f} s; inventory {inventory}")
     return 0
 
@@ -41,7 +41,7 @@ def reset(lab: Lab, options: argparse.Namespace) -> int:
     """Replace nodes by blank ones; the network and the other nodes stay."""
     nodes = [lab.node(word) for word in options.nodes] or lab.nodes
     if _network.existing_subnet(lab) is None:
-        raise LabError(f"the lab {lab.name} is not up: start it with `python3 lab/lab.py up --name {lab.name}`")
+        raise LabError(f"there is no lab {lab.name}: start it with `python3 lab/lab.py up --name {lab.name}`")
     packages = options.packages or any(_nodes.state(node).flavour not in ("", "blank") for node in lab.nodes)
     _image.build(["node", "repository"] if packages else [])
     _nodes.remove(nodes)
@@ -89,10 +89,12 @@ def status(lab: Lab, _options: argparse.Namespace) -> int:
     healthy = True
     for node in lab.nodes:
         container = _nodes.state(node)
-        boot = _nodes.systemd_state(node) if container.status == "running" else "-"
-        ssh = "ssh" if _nodes.answers_ssh(node.address, 0.5) else "no ssh"
+        running = container.status == "running"
+        boot = _nodes.systemd_state(node) if running else "-"
+        ssh = "ssh" if running and _nodes.answers_ssh(node.address, 0.5) else "no ssh"
         healthy &= (boot, ssh) == ("running", "ssh")
-        print(f"{node.container:<18} {node.address:<15} {container.status:<9} {container.flavour:<11} {boot:<10} {ssh}")
+        columns = f"{container.status:<9} {container.flavour:<11} {boot:<10} {ssh}"
+        print(f"{node.container:<22} {node.address:<15} {columns}")
     return 0 if healthy else 1
 
 
@@ -112,9 +114,9 @@ def _arguments() -> argparse.Namespace:
     for name, function in COMMANDS.items():
         command = commands.add_parser(name, help=function.__doc__)
         command.add_argument("--name", default=DEFAULT_NAME, help="the lab's name (%(default)s)")
-        command.add_argument("--subnet", help=f"its IPv4 subnet ({DEFAULT_SUBNET}, or that of the running lab)")
+        command.add_argument("--subnet", help=f"its IPv4 subnet ({DEFAULT_SUBNET}, or the running lab's)")
         if name in ("up", "reset"):
-            command.add_argument("--packages", action="store_true", help="nodes with packages installed, still blank")
+            command.add_argument("--packages", action="store_true", help="with packages installed, still blank")
         if name == "reset":
             command.add_argument("nodes", nargs="*", metavar="NODE", help="node1, node2 or repository (all)")
         if name == "down":
@@ -145,6 +147,9 @@ def main() -> int:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nlab: interrupted; run the same command again, or `down` to remove what is there", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
