@@ -43,9 +43,7 @@ class Child:
         self.path = path
         self._module = module
         command = [sys.executable, "-m", module, str(path.resolve())]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         line = json.dumps(asdict(spec)) + "\n"
         stdin = cast("IO[str]", self._process.stdin)
         stdin.write(line)

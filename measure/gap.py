@@ -40,9 +40,7 @@ def write_gap(attempts: Sequence[Attempt], begin: float, end: float) -> Gap:
     if missing:
         return Gap(None, None, None, None, *counts, why=missing)
     intervals = [
-        (later - earlier, earlier, later)
-        for earlier, later in pairwise(acks)
-        if later >= begin and earlier <= end
+        (later - earlier, earlier, later) for earlier, later in pairwise(acks) if later >= begin and earlier <= end
     ]
     longest = max(intervals)
     others = sorted(length for length, _, _ in intervals)[:-1]

@@ -48,9 +48,7 @@ class Servers:
         """Run a command on a server and return what it wrote to standard output."""
         command = [*self.ssh, f"root@{address}", shlex.join(argv)]
         try:
-            done = subprocess.run(
-                command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-            )
+            done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired as error:
             raise ServerError(f"{address}: `{shlex.join(argv)}` took more than {timeout:.0f} s") from error
         if done.returncode:

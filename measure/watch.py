@@ -15,6 +15,7 @@ from measure.child import Child
 from measure.gap import Gap, write_gap
 from measure.records import Attempt, Connect, Probe
 
+FAST_MS = 2.0
 SETTLE_S = 1.0  # of steady writing before and after, so that the gap has edges
 T = TypeVar("T")
 
@@ -54,20 +55,21 @@ class Seen:
 
 
 def watch(
-    during: Callable[[], T], watched: Watched, directory: Path, modes: Sequence[str] = ("quick",)
+    during: Callable[[], T], watched: Watched, directory: Path, paces_ms: Mapping[str, float] | None = None
 ) -> tuple[T, Seen]:
-    """Run `during` while one writer per mode works and every node is probed.
+    """Run `during` while one writer per mode works, at its pace in ms, and every node is probed.
 
     Raises ChildError when a server answers nobody even before it starts, and whatever `during` raises.
     """
     name = f"{time.time_ns():x}"
+    paces_ms = paces_ms or {"quick": FAST_MS}
     with ExitStack() as stack:
         writers = {
-            mode: stack.enter_context(_writer(watched, f"{name}-{mode}", mode, directory)) for mode in modes
+            mode: stack.enter_context(_writer(watched, f"{name}-{mode}", mode, pace, directory))
+            for mode, pace in paces_ms.items()
         }
         probers = [
-            stack.enter_context(_prober(watched, node, address, directory))
-            for node, address in watched.nodes.items()
+            stack.enter_context(_prober(watched, node, address, directory)) for node, address in watched.nodes.items()
         ]
         for child in [*writers.values(), *probers]:
             child.wait_until_answered()
@@ -81,8 +83,8 @@ def watch(
     return result, Seen(begin, end, clients, probes)
 
 
-def _writer(watched: Watched, run: str, mode: str, directory: Path) -> Child:
-    spec = writer.Spec(watched.access.conninfo(watched.endpoint), run, mode=mode)
+def _writer(watched: Watched, run: str, mode: str, pace_ms: float, directory: Path) -> Child:
+    spec = writer.Spec(watched.access.conninfo(watched.endpoint), run, pace_ms, mode)
     return Child("measure.writer", spec, directory / f"writer-{mode}.jsonl")
 
 

@@ -115,9 +115,7 @@ def _same_timeline_twice(probes: Iterable[Probe]) -> list[str]:
         one_then_two = one.last_done.finished <= two.first.started
         two_then_one = two.last_done.finished <= one.first.started
         if not (one_then_two or two_then_one):
-            found.append(
-                f"{one.node} and {two.node} accepted writes on timeline {one.timeline} in the same period"
-            )
+            found.append(f"{one.node} and {two.node} accepted writes on timeline {one.timeline} in the same period")
     return found
 
 

@@ -14,8 +14,7 @@ from measure.records import Attempt, Outcome
 def commits(*times_ms: float) -> list[Attempt]:
     """Acknowledged commits that each took 1 ms and ended at these times."""
     return [
-        Attempt(number, (ms - 1) / 1000, ms / 1000, Outcome.ACCEPTED)
-        for number, ms in enumerate(times_ms, start=1)
+        Attempt(number, (ms - 1) / 1000, ms / 1000, Outcome.ACCEPTED) for number, ms in enumerate(times_ms, start=1)
     ]
 
 
@@ -83,9 +82,7 @@ def test_what_became_of_the_writes_in_the_window_is_counted() -> None:
         pytest.param(STEADY, (900, 100), "ends before it begins", id="impossible window"),
     ],
 )
-def test_what_was_not_measured_is_no_number(
-    times_ms: list[float], window_ms: tuple[float, float], why: str
-) -> None:
+def test_what_was_not_measured_is_no_number(times_ms: list[float], window_ms: tuple[float, float], why: str) -> None:
     gap = write_gap(commits(*times_ms), *(ms / 1000 for ms in window_ms))
     assert gap.gap_ms is None
     assert why in gap.why

@@ -47,9 +47,7 @@ def test_an_error_leaves_the_connection_usable(fake_server: Make) -> None:
     [(error("FATAL", "57P01", "terminating connection"), "57P01"), (b"", "")],
     ids=["a last word", "a broken connection"],
 )
-def test_a_lost_connection_leaves_the_statement_in_doubt(
-    fake_server: Make, answer: bytes, sqlstate: str
-) -> None:
+def test_a_lost_connection_leaves_the_statement_in_doubt(fake_server: Make, answer: bytes, sqlstate: str) -> None:
     link = connect(started(fake_server(lambda _: answer)).conninfo, QUICK, 5)
     with pytest.raises(LinkError) as caught:
         link.ask(b"INSERT", [], 5)

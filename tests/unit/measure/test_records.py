@@ -26,9 +26,7 @@ def test_round_trip(record: Record) -> None:
     assert encode(record).count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "line", ["", "{}", "[]", '["Attempt"]', '["Other",1]', '["Attempt",1,2,3,"maybe",""]']
-)
+@pytest.mark.parametrize("line", ["", "{}", "[]", '["Attempt"]', '["Other",1]', '["Attempt",1,2,3,"maybe",""]'])
 def test_what_is_no_record_is_named(line: str) -> None:
     with pytest.raises(ValueError, match="not a record"):
         decode(line)

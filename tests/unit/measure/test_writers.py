@@ -134,8 +134,7 @@ def test_a_made_second_writer_is_found_in_a_real_looking_switchover() -> None:
     verdict = judge(made, NODES, 0, 1, NEEDS)
     assert verdict.two_writers is True
     assert verdict.why == (
-        "node1 accepted a write on timeline 1 that started 15.0 ms after "
-        "node2 had finished one on timeline 2",
+        "node1 accepted a write on timeline 1 that started 15.0 ms after node2 had finished one on timeline 2",
     )
 
 
@@ -148,19 +147,13 @@ def test_two_writers_are_true_even_where_nobody_looked_enough() -> None:
     ("probes", "why"),
     [
         pytest.param([], "no node accepted any probe", id="nothing"),
-        pytest.param(
-            [*refused("node1", 0, 1000), *refused("node2", 0, 1000)], "no node accepted", id="only refusals"
-        ),
-        pytest.param(
-            [p for p in SWITCHOVER if p.node == "node1"], "node2: 0 probes", id="one node not watched"
-        ),
+        pytest.param([*refused("node1", 0, 1000), *refused("node2", 0, 1000)], "no node accepted", id="only refusals"),
+        pytest.param([p for p in SWITCHOVER if p.node == "node1"], "node2: 0 probes", id="one node not watched"),
         pytest.param(SWITCHOVER[::20], "probes, 10 needed", id="too few"),
         pytest.param(
             [p for p in SWITCHOVER if not 0.4 < p.started < 0.6], "not watched for", id="a hole in the middle"
         ),
-        pytest.param(
-            [p for p in SWITCHOVER if p.started < 0.8], "not watched for", id="watching ended early"
-        ),
+        pytest.param([p for p in SWITCHOVER if p.started < 0.8], "not watched for", id="watching ended early"),
         pytest.param([p for p in SWITCHOVER if p.started > 0.2], "not watched for", id="watching began late"),
         pytest.param(
             [p if p.node == "node1" else replace(p, outcome=Outcome.BROKEN) for p in SWITCHOVER],

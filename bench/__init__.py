@@ -1,0 +1,1 @@
+"""The speed of the cluster: what `make bench` runs."""

@@ -1,0 +1,123 @@
+"""Measure the cluster's speed on a lab of its own, and write build/bench/report.json: `bench.py --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import load
+from bench.figures import Figure, figure, machine, table
+from bench.runs import Lab
+from measure.playbook import ROOT
+from measure.terminal import Terminal
+
+DIRECTORY = ROOT / "build" / "bench"
+# In the order in which they are measured: each builds on the cluster that the one before it left.
+UNITS = {
+    "pair_1gb_s": "s",
+    "status_s": "s",
+    "switchover_gap_idle_ms": "ms",
+    "switchover_playbook_s": "s",
+    "switchover_gap_patient_ms": "ms",
+    "switchover_gap_load_ms": "ms",
+}
+
+
+class Bench:
+    """Takes the wanted figures one after the other."""
+
+    def __init__(self, lab: Lab, wanted: Sequence[str], runs: int) -> None:
+        self._lab, self._wanted, self._runs = lab, wanted, runs
+        self.values: dict[str, list[float]] = {name: [] for name in wanted}
+        # Idle gap and playbook come from the same switchovers.
+        switchovers = [{"switchover_gap_idle_ms", "switchover_playbook_s"}, {"switchover_gap_patient_ms"}]
+        rounds = sum(bool(names & set(wanted)) for names in [*switchovers, {"switchover_gap_load_ms"}])
+        pairs = runs if "pair_1gb_s" in wanted else 1
+        statuses = runs if "status_s" in wanted else 0
+        self.terminal = Terminal(1 + pairs + statuses + rounds * runs)
+
+    def measure(self) -> None:
+        """Take everything that is wanted."""
+        with self.terminal.step("lab, Bacula, 1 GB") as step:
+            self._lab.start(step.show)
+        for _ in range(self._runs if "pair_1gb_s" in self._wanted else 1):
+            with self.terminal.step("pair with a blank node") as step:
+                seconds = self._lab.pair(step.show)
+                self._keep("pair_1gb_s", seconds)
+                step.result = f"{seconds:.1f} s"
+        for _ in range(self._runs if "status_s" in self._wanted else 0):
+            with self.terminal.step("status") as step:
+                self._keep("status_s", self._lab.status(step.show))
+        self._switch_over("switch over, idle", "quick", "switchover_gap_idle_ms", "switchover_playbook_s")
+        self._switch_over("switch over, patient client", "patient", "switchover_gap_patient_ms")
+        with self._load():
+            self._switch_over(f"switch over, pgbench -R {load.RATE}", "quick", "switchover_gap_load_ms")
+
+    def _switch_over(self, title: str, mode: str, gap_name: str, seconds_name: str = "") -> None:
+        if not {gap_name, seconds_name} & set(self._wanted):
+            return
+        for _ in range(self._runs):
+            with self.terminal.step(title) as step:
+                if gap_name == "switchover_gap_load_ms":
+                    load.wait_for(self._lab.servers, self._lab.primary())
+                gap_ms, seconds = self._lab.switch_over(step.show, mode)
+                self._keep(gap_name, gap_ms)
+                self._keep(seconds_name, seconds)
+                step.result = f"gap {gap_ms:.0f} ms, playbook {seconds:.1f} s"
+
+    @contextmanager
+    def _load(self) -> Iterator[None]:
+        if "switchover_gap_load_ms" in self._wanted:
+            load.start(self._lab.servers, self._lab.access)
+        yield
+        load.stop(self._lab.servers)
+
+    def _keep(self, name: str, value: float) -> None:
+        if name in self.values:
+            self.values[name].append(value)
+
+
+def main() -> int:
+    """Parse, measure, report."""
+    options = _options()
+    wanted = options.only or list(UNITS)
+    lab = Lab(options.name, options.subnet, DIRECTORY)
+    bench = Bench(lab, wanted, options.runs)
+    bench.measure()
+    report: dict[str, Figure] = {name: figure(values, UNITS[name]) for name, values in bench.values.items()}
+    version = lab.servers.sql(lab.primary(), "SHOW server_version;")
+    _write("report.json", report)
+    _write("machine.json", machine(version))
+    _write("values.json", bench.values)
+    say = bench.terminal.say
+    say()
+    for line in [*table(report), "", *(f"{key}: {value}" for key, value in machine(version).items())]:
+        say(line)
+    say(f"\nreport: {DIRECTORY / 'report.json'}")
+    if not options.keep:
+        lab.remove(lambda _: None)
+    return 0
+
+
+def _write(name: str, content: object) -> None:
+    (DIRECTORY / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.py", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(UNITS), help="take this figure (may be repeated)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each (%(default)s)")
+    parser.add_argument("--name", default="bench", help="the lab's name (%(default)s)")
+    parser.add_argument("--subnet", default="198.18.90.0/24", help="the lab's subnet (%(default)s)")
+    parser.add_argument("--keep", action="store_true", help="leave the lab running")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

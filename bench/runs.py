@@ -1,0 +1,81 @@
+"""One run of each thing that is measured, on a lab of the benchmark's own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import load
+from measure import access
+from measure.playbook import ROOT, CommandError, Ran, execute, play
+from measure.servers import Servers
+from measure.watch import Watched, watch
+
+Show = Callable[[str], None]
+
+
+class Lab:
+    """Three servers with packages; node1 gets a Bacula server and 1 GB more, node2 is blank."""
+
+    def __init__(self, name: str, subnet: str, directory: Path) -> None:
+        self._name, self._subnet, self._directory = name, subnet, directory
+        self.servers: Servers
+        self.access: access.Access
+
+    def start(self, show: Show) -> None:
+        """Make the lab anew, up to the moment before it is assembled."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._lab("down", show)
+        self._lab("up", show, "--packages", "--subnet", self._subnet)
+        inventory = self._lab("inventory", show, "--subnet", self._subnet).log.read_text(encoding="utf-8").strip()
+        self.servers = Servers.of(Path(inventory))
+        for name in ("repository", "bacula_server"):
+            self._play(f"lab/playbooks/{name}.yml", show).check()
+        show("filling the database")
+        one = self.servers.nodes["node1"]
+        self.access = access.create(self.servers, one)
+        load.fill(self.servers, one)
+        load.install(self.servers)
+
+    def pair(self, show: Show) -> float:
+        """Assemble with a blank node2; seconds."""
+        self._lab("reset", show, "node2")
+        seconds = self._play("duet.backup_ha.assemble", show).check().seconds
+        self.prepare()
+        return seconds
+
+    def prepare(self) -> None:
+        """Let the measuring clients in, on whichever nodes there are now."""
+        for address in self.servers.nodes.values():
+            access.admit(self.servers, address)
+
+    def status(self, show: Show) -> float:
+        return self._play("duet.backup_ha.status", show).check().seconds
+
+    def primary(self) -> str:
+        """Address of the primary."""
+        return self.servers.nodes[self.servers.primary()]
+
+    def switch_over(self, show: Show, mode: str) -> tuple[float, float]:
+        """Switch over under a writer; its gap in ms and the playbook's seconds."""
+        watched = Watched(self.access, self.servers.endpoint)
+        ran, seen = watch(
+            lambda: self._play("duet.backup_ha.switchover", show).check(), watched, self._directory, {mode: 2.0}
+        )
+        gap = seen.clients[mode].gap
+        if gap.gap_ms is None:
+            raise CommandError(f"the write gap was not measured: {gap.why}")
+        return gap.gap_ms, ran.seconds
+
+    def remove(self, show: Show) -> None:
+        self._lab("down", show)
+
+    def _lab(self, verb: str, show: Show, *words: str) -> Ran:
+        command = [sys.executable, str(ROOT / "lab" / "lab.py"), verb, "--name", self._name, *words]
+        return execute(command, self._directory / f"lab-{verb}.log", show).check()
+
+    def _play(self, playbook: str, show: Show) -> Ran:
+        name = playbook.rsplit("/", 1)[-1].removesuffix(".yml").removeprefix("duet.backup_ha.")
+        return play(playbook, self.servers.inventory, self._directory / f"{name}.log", show=show)

@@ -1,0 +1,1 @@
+"""From blank servers to a restored tree: what `make demo` runs."""
