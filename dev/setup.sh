@@ -7,16 +7,16 @@ cd "$(dirname "$0")/.."
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-# The system's interpreter first: one that a version manager put in front may go away.
+# The interpreter that .venv was made with, else the system's: one that a version manager put in front may go away.
 find_python() {
-    local candidate
-    for candidate in "${PYTHON:-/usr/bin/python3}" python3.11 python3.12 python3.13 python3; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
-            "$candidate" -c 'import sys; print(sys.executable)'
-            return
-        fi
+    local candidate candidates=(.venv/bin/python /usr/bin/python3 python3.11 python3.12 python3.13)
+    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        "$candidate" -c 'import os, sys
+if not (3, 11) <= sys.version_info[:2] <= (3, 13): sys.exit(1)
+print(os.path.realpath(sys._base_executable))' 2>/dev/null && return
     done
-    die 'no Python 3.11, 3.12 or 3.13 found; install one, or name it: make setup PYTHON=/path/to/python3.11'
+    die "none of these is a Python from 3.11 to 3.13: ${candidates[*]}; name one: make setup PYTHON=/path/to/python3.11"
 }
 
 apt_install() {
@@ -32,7 +32,7 @@ apt_install() {
 
 debian_packages() {
     local missing=()
-    "$python" -c 'import ensurepip' 2>/dev/null || missing+=("python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv")
+    "$python" -c 'import ensurepip' 2>/dev/null || missing+=("$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
     command -v ssh >/dev/null || missing+=(openssh-client)
     command -v shellcheck >/dev/null || missing+=(shellcheck)
     [ "${#missing[@]}" = 0 ] || apt_install "${missing[@]}"
