@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from demo import tree
@@ -45,6 +44,7 @@ class Story:
         self._notes: list[str] = []
         self._terminal = Terminal(total=9)
         self._name = name
+        self._inventory = ROOT / "lab" / "inventory.yml"
         self._digests: dict[str, str] = {}
 
     def tell(self, remove: bool) -> int:
@@ -53,12 +53,11 @@ class Story:
         self._directory.mkdir(parents=True, exist_ok=True)
         for old in self._directory.iterdir():
             old.unlink()
-        faults: list[str] = []
         try:
             self._run_steps()
+            faults = self._report.faults()
         except (*FAILURES, StoryError) as error:
-            faults.append(str(error))
-        faults += self._report.faults()
+            faults = [str(error)]  # what was not measured for that reason needs no line of its own
         path = self._directory / "report.json"
         path.write_text(json.dumps(self._report.as_json(faults), indent=2) + "\n", encoding="utf-8")
         self._conclude(faults, path, time.monotonic() - began, remove)
@@ -83,15 +82,9 @@ class Story:
     def _start_lab(self) -> None:
         """Start three blank servers, whatever was there before."""
         with self._terminal.step("image and lab") as step:
-            for words in (["down", "--name", self._name], ["up", *self._lab]):
-                command = [sys.executable, str(ROOT / "lab" / "lab.py"), *words]
-                execute(command, self._directory / f"lab-{words[0]}.log", step.show).check()
-            found = execute(
-                [sys.executable, str(ROOT / "lab" / "lab.py"), "inventory", *self._lab],
-                self._directory / "lab-inventory.log",
-                step.show,
-            ).check()
-            self._inventory = Path(found.log.read_text(encoding="utf-8").strip())
+            self._run_lab("down", step.show, "--name", self._name)
+            self._run_lab("up", step.show, *self._lab)
+            self._inventory = Path(self._run_lab("inventory", step.show, *self._lab))
             step.result = "3 blank servers"
 
     def _play(self, title: str, *playbooks: str) -> float:
@@ -117,6 +110,7 @@ class Story:
             self._digests = tree.digests(self._repository, DATA)
             number = bacula.run_job(self._repository, "BackupTree")
             job = self._wait_for(number, step)
+            self._backup = job.jobid
             self._report.backup.files, self._report.backup.bytes = job.files, job.bytes
             step.result = f"{job.files} files, {job.bytes / 1e6:.0f} MB"
 
@@ -178,7 +172,7 @@ class Story:
     def _restore(self) -> None:
         with self._terminal.step("restore with the new Director") as step:
             self._repository(["rm", "-rf", RESTORED], "")
-            number = bacula.restore_job(self._repository, client="repository-fd", where=RESTORED)
+            number = bacula.restore_job(self._repository, client="repository-fd", where=RESTORED, jobid=self._backup)
             job = self._wait_for(number, step)
             step.result = f"{job.files} files, {job.bytes / 1e6:.0f} MB"
 
@@ -198,25 +192,26 @@ class Story:
         ran.check()
 
     def _conclude(self, faults: list[str], path: Path, seconds: float, remove: bool) -> None:
-        say, report = self._terminal.say, self._report
+        say, found = self._terminal.say, self._report
         say()
         for note in self._notes:
             say(f"  {note}")
-        say(
-            f"  write gap {report.switchover.write_gap_ms} ms, lost commits {report.switchover.lost_commits}, "
-            f"two writers {report.switchover.two_writers}, files that differ {report.restore.mismatched}"
-        )
+        if not faults:
+            say(
+                f"  write gap {found.switchover.write_gap_ms:.0f} ms, lost commits {found.switchover.lost_commits}, "
+                f"two writers {found.switchover.two_writers}, files that differ {found.restore.mismatched}"
+            )
         for fault in faults:
             say(f"FAILED: {fault}")
         say(f"{'failed' if faults else 'passed'} after {seconds:.0f} s; report: {path}")
         if remove:
-            execute(
-                [sys.executable, str(ROOT / "lab" / "lab.py"), "down", "--name", self._name],
-                self._directory / "lab-down.log",
-                lambda _: None,
-            )
-        else:
-            say(f"The lab stays up. Remove it: make lab-down   Look at it: {shlex.join(self._look())}")
+            self._run_lab("down", lambda _: None, "--name", self._name)
+            return
+        say(f"The lab stays up: .venv/bin/ansible-playbook -i {self._inventory} duet.backup_ha.status")
+        say(f"To remove it: python3 lab/lab.py down --name {self._name}")
 
-    def _look(self) -> list[str]:
-        return [".venv/bin/ansible-playbook", "-i", "lab/inventory.yml", "duet.backup_ha.status"]
+    def _run_lab(self, verb: str, show: Callable[[str], None], *words: str) -> str:
+        """Run the lab's program; returns what it printed."""
+        command = [sys.executable, str(ROOT / "lab" / "lab.py"), verb, *words]
+        ran = execute(command, self._directory / f"lab-{verb}.log", show).check()
+        return ran.log.read_text(encoding="utf-8").strip()
