@@ -37,6 +37,11 @@ lab_types() { files 'lab/*.py' | MYPYPATH=lab xargs -r mypy; }
 
 shell_scripts() { files '*.sh' .ci/run | xargs -r shellcheck; }
 
+documentation() {
+    local collection=build/tree/ansible_collections/duet/backup_ha
+    (cd "$collection" && antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs self .)
+}
+
 check 'ruff check' ruff check --quiet --output-format concise .
 check 'ruff format' ruff format --check .
 check mypy types
@@ -45,6 +50,7 @@ check yamllint yamllint --strict .
 check ansible-lint ansible-lint -q
 check shellcheck shell_scripts
 check antsibull-changelog antsibull-changelog lint
+check antsibull-docs documentation
 
 [ "${#failed[@]}" = 0 ] || { printf 'lint: failed: %s\n' "${failed[*]}" >&2; exit 1; }
 echo 'lint: clean'
