@@ -5,6 +5,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 .PHONY: help setup lab lab-down demo test lint sanity unit scenarios bench clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +22,7 @@ lab-down: ## remove the lab
 demo: setup ## from two servers to a cluster, a backup, a switchover and a restore
 	@$(PY) demo/demo.py
 
-test: ## everything below: lint, sanity, unit, scenarios
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory sanity
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory scenarios
+test: lint sanity unit scenarios ## all four, in this order
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, shellcheck
 	@dev/lint.sh
