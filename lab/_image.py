@@ -65,9 +65,10 @@ def build(flavours: list[str]) -> None:
 
 
 def remove() -> None:
-    """Remove all images of the lab from podman."""
-    for image in podman("image", "ls", "--quiet", "--filter", f"label={LABEL}").split():
-        podman("image", "rm", "--force", image, check=False)
+    """Remove the lab's images from podman, but those that another lab runs on."""
+    for _ in ("the images made of blank", "blank"):
+        images = podman("image", "ls", "--quiet", "--filter", f"label={LABEL}").split()
+        podman("image", "rm", "--ignore", *images, check=False)
 
 
 @contextmanager
@@ -100,7 +101,8 @@ def _make_tree(tree: Path) -> None:
     cached = " ".join([*PACKAGES.values(), EXTRA])
     hook = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" sh {SCRIPTS / "blank.sh"} "$1"'
     made = run(
-        *("mmdebstrap", "--variant=minbase", f"--include={BLANK.replace(' ', ',')}"),
+        # A mount namespace of its own: however the build ends, none of its mounts stays in build/.
+        *("unshare", "--mount", "mmdebstrap", "--variant=minbase", f"--include={BLANK.replace(' ', ',')}"),
         *("--dpkgopt=force-unsafe-io", "--skip=cleanup/apt", f"--customize-hook={hook}", SUITE, tree),
         env={"CACHED_PACKAGES": cached, "TMPDIR": str(tree.parent)},
         check=False,
@@ -108,7 +110,7 @@ def _make_tree(tree: Path) -> None:
     if made.returncode != 0:
         reasons = [line for line in made.stderr.splitlines() if line.startswith("E:")]
         raise LabError(
-            f"mmdebstrap could not make the image ({'; '.join(reasons) or made.stderr[-500:]}); it needs the "
+            f"mmdebstrap could not make the image ({reasons[0] if reasons else made.stderr[-500:]}); it needs the "
             f"Debian mirror deb.debian.org with {SUITE}: make it reachable and try again"
         )
 

@@ -11,6 +11,7 @@ import ipaddress
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,19 +51,25 @@ def check_free(lab: Lab) -> None:
                 f"the subnet {lab.subnet} overlaps that of the podman network in {path}; the lab needs a subnet "
                 "of its own: choose one with --subnet, or remove that network"
             )
-    for found in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all").stdout or "[]"):
-        if _clashes(lab, found):
+    for interface, subnet in _routes():
+        if interface != lab.bridge and subnet.overlaps(lab.subnet):
             raise LabError(
-                f"the subnet {lab.subnet} overlaps {found['dst']}, which this machine reaches through "
-                f"{found.get('dev', 'no interface')}; the lab needs a subnet of its own: choose one with "
-                "--subnet, or remove what uses it"
+                f"the subnet {lab.subnet} overlaps {subnet}, which this machine reaches through {interface}; "
+                "the lab needs a subnet of its own: choose one with --subnet, or remove what uses it"
             )
 
 
-def _clashes(lab: Lab, route: dict[str, Any]) -> bool:
-    if route["dst"] == "default" or route.get("dev") == lab.bridge:
-        return False
-    return ipaddress.IPv4Network(route["dst"], strict=False).overlaps(lab.subnet)
+def _routes() -> list[tuple[str, ipaddress.IPv4Network]]:
+    """Interface and destination of the machine's routes but the default one, read without any tool."""
+    found = []
+    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+        interface, destination, _, _, _, _, _, mask, *_ = line.split()
+        # Eight hexadecimal digits each, in the machine's byte order.
+        address, bits = (int(word, 16).to_bytes(4, sys.byteorder) for word in (destination, mask))
+        if any(bits):
+            netmask = str(ipaddress.IPv4Address(bits))
+            found.append((interface, ipaddress.IPv4Network(f"{ipaddress.IPv4Address(address)}/{netmask}")))
+    return found
 
 
 def _subnets(path: Path) -> list[ipaddress.IPv4Network]:

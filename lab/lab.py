@@ -21,10 +21,10 @@ from _spec import DEFAULT_NAME, DEFAULT_SUBNET, Lab, LabError, Node, lab_from
 def up(lab: Lab, options: argparse.Namespace) -> int:
     """Start the lab, from whatever state it is in."""
     begin = time.monotonic()
-    _host.install_requirements()
-    # All that can refuse comes before anything changes.
+    # What the caller can have got wrong comes before anything changes.
     if _network.existing_subnet(lab) is None:
         _network.check_free(lab)
+    _host.install_requirements()
     _nodes.check_ours(lab, options.packages)
     _image.build(["node", "repository"] if options.packages else [])
     _network.create(lab)
