@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.duet.backup_ha.plugins.module_utils._switchover import Limits, refusals, roles
+
+DOCUMENTATION = r"""
+name: switchover_plan
+short_description: Decide whether a switchover may begin, and who gives and who takes
+version_added: 0.1.0
+description:
+  - Judges what M(duet.backup_ha.node_info) found on both nodes. Changes nothing.
+  - Returns C(giver), C(taker) and C(refusals) (sentences; none when it may begin).
+options:
+  _input:
+    description: For each node's name its observation, or an empty value when it did not answer.
+    type: dict
+    required: true
+  max_lag_bytes:
+    description: How many bytes of WAL the secondary may be behind.
+    type: int
+    default: 16777216
+author:
+  - Duet contributors (@duet)
+"""
+
+EXAMPLES = r"""
+plan: "{{ {'node1': one.node, 'node2': two.node} | duet.backup_ha.switchover_plan }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The plan.
+  type: dict
+"""
+
+
+def switchover_plan(nodes: dict[str, dict[str, Any] | None], max_lag_bytes: int = 16777216) -> dict[str, Any]:
+    """Plain data in, plain data out; the decisions are in module_utils/_switchover.py."""
+    known = {name: node or None for name, node in nodes.items()}
+    giver, taker = roles(known)
+    return {"giver": giver, "taker": taker, "refusals": refusals(known, Limits(lag_bytes=int(max_lag_bytes)))}
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        return {"switchover_plan": switchover_plan}

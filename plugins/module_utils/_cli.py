@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The on-node command backup-ha: for the units, and for an administrator whose control node is gone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from . import _endpoint, _promotion
+from ._config import load_config, require_config
+from ._errors import BackupHaError
+from ._observe import observe_node
+from ._resume import resume
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+FOREVER_S = 10 * 365 * 24 * 3600.0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="backup-ha", description="This node of a backup server cluster.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    status = commands.add_parser("status", help="show what is true on this node now")
+    status.add_argument("--json", action="store_true", help="everything, as JSON")
+    resumed = commands.add_parser("resume", help="go on as primary, when the other node grants it")
+    resumed.add_argument(
+        "--patience", type=float, default=10.0, metavar="SECONDS", help="how long to ask (0: for ever)"
+    )
+    resumed.add_argument("--alone", action="store_true", help="the other node is lost and switched off: my word for it")
+    commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
+    endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
+    endpoint.add_argument("verb", choices=["take", "linger", "drop"])
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Exit codes: 0 done, 1 not done (the sentence says why), 2 wrong usage."""
+    options = build_parser().parse_args(argv)
+    try:
+        return _run(options)
+    except BackupHaError as error:
+        sys.stderr.write(f"backup-ha: {error}\n")
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "status":
+        return _status(options.json)
+    config = require_config()
+    if options.command == "resume":
+        answer = resume(config, options.patience or FOREVER_S, options.alone)
+        _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
+        return 0 if answer in _SAID else 1
+    if options.command == "before-start":
+        _promotion.before_start(config)
+    elif options.verb == "take":
+        _promotion.endpoint_take_unit(config)
+    elif options.verb == "linger":
+        _promotion.endpoint_linger(config)
+    else:
+        _endpoint.delete(config.endpoint)
+    return 0
+
+
+_SAID = {"promoted": "is primary", "follows": "follows the other node"}
+
+
+def _status(as_json: bool) -> int:
+    observed = observe_node(load_config())
+    if as_json:
+        _say(json.dumps(observed, indent=2, sort_keys=True, default=str))
+        return 0
+    database = observed["postgresql"]
+    _say(f"{observed['node']} of cluster {observed['cluster'] or '(none)'}: {observed['role']}")
+    _say(f"  timeline {database.get('timeline', '-')}, position {database.get('lsn', '-')}")
+    if database.get("problem"):
+        _say(f"  {database['problem']}")
+    for unit, state in observed["services"].items():
+        _say(f"  {unit}: {state['active']}")
+    return 0

@@ -1,0 +1,175 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fresh copy of the primary on this node, with progress on disk while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ._config import NodeConfig
+from ._errors import BackupHaError, DeadlineError, RefusedError
+from ._lsn import format_bytes
+from ._operation import renew
+from ._postgres import (
+    SUPERUSER,
+    connect_peer,
+    drop_slot,
+    ensure_slot,
+    in_recovery,
+    one,
+    peer_parameters,
+    rows,
+    stop_fast,
+    wait_for_session,
+    write_standby_signal,
+)
+from ._postgres import start as start_server
+from ._promotion import intend_demotion
+
+PROGRESS_PATH = Path("/run/backup-ha/clone.json")
+FIRST_USER_OID = 16384  # FirstNormalObjectId: below it, everything was made by initdb
+_PROGRESS = re.compile(r"(\d+)/(\d+) kB \((\d+)%\)")
+
+
+def holds_user_data(data_directory: str) -> bool:
+    """Somebody created something in this data directory: a database or a relation that initdb did not make."""
+    base = Path(data_directory, "base")
+    if not base.is_dir():
+        return False
+    return any(
+        _leading_number(path.name) >= FIRST_USER_OID
+        for database in base.iterdir()
+        for path in (database, *database.iterdir())
+    )
+
+
+def _leading_number(name: str) -> int:
+    digits = re.match(r"\d+", name)
+    return int(digits.group()) if digits else 0
+
+
+def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> list[str]:
+    """The steps to make this node a copy of the primary. Pure.
+
+    ``local`` holds role, system_identifier (None without a data directory), holds_data and free_bytes; ``primary``
+    holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is already a standby of the same
+    system only has to be started.
+    """
+    if primary["in_recovery"]:
+        raise RefusedError(
+            "Nothing was changed.", ["The other node does not accept writes; there is no primary to copy."]
+        )
+    same = local["system_identifier"] == primary["system_identifier"]
+    if same and not erase:
+        return [] if local["role"] == "secondary" else ["start"]
+    reasons = []
+    if local["holds_data"] and not erase:
+        reasons.append(
+            "This server's PostgreSQL holds databases of its own; a copy of the primary would replace them. "
+            "Name this host in backup_ha_erase_secondary to allow that."
+        )
+    needed = int(primary["size_bytes"] * 1.05) + 64 * 1024 * 1024
+    if local["free_bytes"] < needed:
+        reasons.append(f"{format_bytes(needed)} are needed for the copy, {format_bytes(local['free_bytes'])} are free.")
+    if primary["tablespaces"]:
+        reasons.append(f"The primary has tablespaces ({', '.join(primary['tablespaces'])}); they can't be copied.")
+    if reasons:
+        raise RefusedError("Nothing was changed.", reasons)
+    return ["create_slot", "copy", "stop", "swap", "start"]
+
+
+def observe_primary(config: NodeConfig) -> dict[str, Any]:
+    """What plan_clone() needs to know about the primary."""
+    with connect_peer(config) as peer:
+        return {
+            "in_recovery": in_recovery(peer),
+            "system_identifier": one(peer, "SELECT system_identifier::text FROM pg_control_system()"),
+            "size_bytes": int(one(peer, "SELECT sum(pg_database_size(oid)) FROM pg_database")),
+            "tablespaces": [
+                row["spcname"]
+                for row in rows(
+                    peer, "SELECT spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')"
+                )
+            ],
+        }
+
+
+def clone(config: NodeConfig, steps: list[str], timeout: float) -> None:
+    """Carry out a plan of plan_clone()."""
+    directory = Path(config.postgresql.data_directory)
+    incoming = directory.with_name(f"{directory.name}.incoming")
+    if "create_slot" in steps:
+        with connect_peer(config) as peer:
+            # The slot of an earlier life keeps WAL that the new copy does not need.
+            drop_slot(peer, config.slot)
+            ensure_slot(peer, config.slot)
+    if "copy" in steps:
+        shutil.rmtree(incoming, ignore_errors=True)
+        _copy(config, incoming)
+    if "stop" in steps:
+        intend_demotion()
+        if not stop_fast(config.postgresql, timeout):
+            raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s.")
+    if "swap" in steps:
+        _swap(incoming, directory)
+    if "start" in steps:
+        write_standby_signal(config.postgresql)
+        start_server(config.postgresql)
+    await_streaming(config, timeout)
+
+
+def _swap(incoming: Path, directory: Path) -> None:
+    """Put the finished copy in place; until the second rename the old directory could still be put back."""
+    outgoing = directory.with_name(f"{directory.name}.outgoing")
+    shutil.rmtree(outgoing, ignore_errors=True)
+    if directory.exists():
+        os.rename(directory, outgoing)
+    os.rename(incoming, directory)
+    shutil.rmtree(outgoing, ignore_errors=True)
+
+
+def _copy(config: NodeConfig, target: Path) -> None:
+    conninfo = " ".join(f"{key}={value}" for key, value in peer_parameters(config).items())
+    argv = ["runuser", "-u", SUPERUSER, "--", f"{config.postgresql.bin_directory}/pg_basebackup"]
+    argv += ["--dbname", conninfo, "--pgdata", str(target), "--slot", config.slot, "--wal-method=stream"]
+    argv += ["--checkpoint=fast", "--no-password", "--progress"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env={**os.environ, "LC_ALL": "C"}) as process:
+        said = [line.strip() for line in process.stderr or () if not report_progress(line, time.time())]
+    if process.returncode != 0:
+        shutil.rmtree(target, ignore_errors=True)
+        raise BackupHaError(f"pg_basebackup failed: {' '.join(said[-3:])}")
+
+
+def report_progress(line: str, now: float) -> bool:
+    """Store a progress line of pg_basebackup where the control node looks for it. False for any other line."""
+    found = _PROGRESS.search(line)
+    if not found:
+        return False
+    done, total = (int(part) * 1024 for part in found.groups()[:2])
+    PROGRESS_PATH.parent.mkdir(parents=True, exist_ok=True)
+    PROGRESS_PATH.write_text(json.dumps({"done_bytes": done, "total_bytes": total, "time": now}), encoding="ascii")
+    renew()
+    return True
+
+
+def await_streaming(config: NodeConfig, timeout: float) -> None:
+    """Wait until this standby receives from the primary."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        with wait_for_session(config.postgresql, timeout) as connection:
+            status = one(connection, "SELECT status FROM pg_stat_wal_receiver")
+        if status == "streaming":
+            return
+        time.sleep(0.05)
+    raise DeadlineError(
+        f"The standby runs but does not stream from {config.peer} after {timeout:.0f} s; "
+        f"journalctl -u {config.postgresql.unit} says why."
+    )

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster's address: taking it, telling the neighbours, giving it back.
+
+Ethernet frames are made here because arping cannot be asked to answer within milliseconds.
+Formats: RFC 826 and RFC 5227 (ARP, probe, announcement), RFC 4861 section 4.4 (neighbour advertisement).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import select
+import socket
+import struct
+import time
+from pathlib import Path
+
+from ._config import Endpoint
+from ._system import run
+
+ETHERTYPE_ARP = 0x0806
+BROADCAST = b"\xff" * 6
+ICMPV6_NEIGHBOUR_ADVERTISEMENT = 136
+
+
+def holds(endpoint: Endpoint) -> bool:
+    """This node has the address, on whatever interface."""
+    links = json.loads(run(["ip", "-json", "address", "show"]))
+    wanted = ipaddress.ip_address(endpoint.address)
+    return any(
+        ipaddress.ip_address(address["local"]) == wanted
+        for link in links
+        for address in link.get("addr_info", [])
+        if "local" in address
+    )
+
+
+def add(endpoint: Endpoint) -> bool:
+    """Add the address. False when this node had it. No duplicate address detection by the kernel: see probe()."""
+    if holds(endpoint):
+        return False
+    nodad = ["nodad"] if _version(endpoint) == 6 else []
+    run(["ip", "address", "add", _cidr(endpoint), "dev", endpoint.interface, *nodad])
+    return True
+
+
+def delete(endpoint: Endpoint) -> bool:
+    """Remove the address. False when this node had it not."""
+    if not holds(endpoint):
+        return False
+    run(["ip", "address", "del", _cidr(endpoint), "dev", endpoint.interface], check=False)
+    return True
+
+
+def announce(endpoint: Endpoint) -> None:
+    """Tell every neighbour, once, that the address is here now."""
+    mac = interface_mac(endpoint.interface)
+    if _version(endpoint) == 4:
+        address = socket.inet_aton(endpoint.address)
+        _send_frame(endpoint.interface, arp_frame(mac, mac, address, BROADCAST, address, operation=1))
+        _send_frame(endpoint.interface, arp_frame(mac, mac, address, BROADCAST, address, operation=2))
+        return
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        index = socket.if_nametoindex(endpoint.interface)
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        raw.bind((endpoint.address, 0, 0, 0))
+        raw.sendto(neighbour_advertisement(mac, endpoint.address), ("ff02::1", 0, 0, index))
+
+
+def announce_repeatedly(endpoint: Endpoint, pauses: tuple[float, ...] = (0.0, 0.01, 0.04, 0.15, 0.3)) -> None:
+    """Announcements get lost, and a switch may still be learning; a handful of them costs nothing."""
+    for pause in pauses:
+        time.sleep(pause)
+        announce(endpoint)
+
+
+def probe(endpoint: Endpoint, timeout: float = 0.3) -> str | None:
+    """Ask the neighbours whether somebody else has the address: that machine's MAC, or None.
+
+    IPv4 only: for IPv6 a neighbour solicitation is what ping does first.
+    """
+    if _version(endpoint) == 6:
+        answered = run(["ping", "-6", "-c", "1", "-W", "1", endpoint.address], check=False)
+        return "an IPv6 neighbour" if "1 received" in answered else None
+    mac = interface_mac(endpoint.interface)
+    wanted = socket.inet_aton(endpoint.address)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE_ARP)) as raw:
+        raw.bind((endpoint.interface, ETHERTYPE_ARP))
+        question = arp_frame(mac, mac, b"\0\0\0\0", b"\0" * 6, wanted, operation=1)
+        until = time.monotonic() + timeout
+        for sent_at in (0.0, timeout / 2):
+            raw.send(question)
+            stop = until if sent_at else until - timeout / 2
+            while (left := stop - time.monotonic()) > 0:
+                readable, _writable, _other = select.select([raw], [], [], left)
+                holder = arp_holder(raw.recv(64), wanted) if readable else None
+                if holder and holder != mac:
+                    return holder.hex(":")
+    return None
+
+
+def arp_frame(
+    source: bytes, sender_mac: bytes, sender: bytes, target_mac: bytes, target: bytes, operation: int
+) -> bytes:
+    """An Ethernet broadcast with one ARP packet: operation 1 asks, 2 answers."""
+    header = BROADCAST + source + struct.pack("!H", ETHERTYPE_ARP)
+    return header + struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + sender_mac + sender + target_mac + target
+
+
+def arp_holder(frame: bytes, wanted: bytes) -> bytes | None:
+    """The MAC address of the machine that says in this frame that it has the wanted address."""
+    if len(frame) < 42 or frame[12:14] != struct.pack("!H", ETHERTYPE_ARP):
+        return None
+    return frame[22:28] if frame[28:32] == wanted else None
+
+
+def neighbour_advertisement(mac: bytes, address: str) -> bytes:
+    """An unsolicited advertisement with the override flag; the kernel fills in the checksum."""
+    flags_override = 0x20000000
+    target = socket.inet_pton(socket.AF_INET6, address)
+    option_target_link_layer = struct.pack("!BB", 2, 1) + mac
+    return (
+        struct.pack("!BBHI", ICMPV6_NEIGHBOUR_ADVERTISEMENT, 0, 0, flags_override) + target + option_target_link_layer
+    )
+
+
+def interface_mac(interface: str) -> bytes:
+    text = Path(f"/sys/class/net/{interface}/address").read_text(encoding="ascii").strip()
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _send_frame(interface: str, frame: bytes) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind((interface, ETHERTYPE_ARP))
+        raw.send(frame)
+
+
+def _version(endpoint: Endpoint) -> int:
+    return ipaddress.ip_address(endpoint.address).version
+
+
+def _cidr(endpoint: Endpoint) -> str:
+    return f"{endpoint.address}/{endpoint.prefix}"

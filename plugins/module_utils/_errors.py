@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exceptions that cross layers. Everything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BackupHaError(Exception):
+    """Something a person has to know: one sentence, and the plain data behind it."""
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class RefusedError(BackupHaError):
+    """Nothing was changed. ``reasons`` are whole sentences, at least one."""
+
+    def __init__(self, message: str, reasons: list[str], **details: Any) -> None:
+        super().__init__(message, reasons=reasons, **details)
+        self.reasons = reasons
+
+
+class UnreachableError(BackupHaError):
+    """A server did not answer within the time it was given."""
+
+
+class DeadlineError(BackupHaError):
+    """A condition did not come true in time; ``details`` say how far it got."""
+
+
+class InDoubtError(BackupHaError):
+    """The point of no return was passed and the outcome could not be read back."""

@@ -1,0 +1,31 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Leave to become primary: advisory locks, which work on a standby too and vanish with the session that holds them.
+
+Whoever promotes a node holds the GRANT lock on that node and on the other one where it runs. Two promotions can
+therefore never cross: each would need the lock that the other one holds.
+"""
+
+from __future__ import annotations
+
+from ._postgres import Connection, one, rows
+
+CLASS = 0x44554554  # "DUET"
+GRANT = 1  # held while a node is being promoted
+ARMED = 2  # the receiving node of a handover waits for its promotion
+TAKEN = 3  # the receiving node has taken the endpoint
+
+
+def try_lock(connection: Connection, key: int) -> bool:
+    return bool(one(connection, "SELECT pg_try_advisory_lock(%s, %s)", CLASS, key))
+
+
+def unlock(connection: Connection, key: int) -> None:
+    connection.execute("SELECT pg_advisory_unlock(%s, %s)", (CLASS, key))
+
+
+def locks_held(connection: Connection) -> set[int]:
+    """Which of our locks any session on that server holds."""
+    query = "SELECT objid::int AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted"
+    return {row["key"] for row in rows(connection, query, CLASS)}

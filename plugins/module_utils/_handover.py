@@ -1,0 +1,251 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The critical section of a switchover: one call on each node, no round trip to the control node inside.
+
+The giving node holds a session to the other one, opened before anything stops. It stops its server, proves from the
+control file that the stop was clean, waits until the other node has replayed the last record, and promotes it through
+that session. The receiving node waits for its own promotion and takes the endpoint the moment it is the writer.
+
+Safety: only the giving node requests the promotion, after its own server has ended. Until that request, every failure
+starts the giving node again, which resumes by the grant it holds; after it, the giving node never serves again.
+The old primary keeps the address while nobody serves: clients are refused at once instead of waiting for an answer.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import _endpoint
+from ._config import NodeConfig
+from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError
+from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
+from ._postgres import (
+    Connection,
+    connect_local,
+    connect_peer,
+    control_data,
+    drop_slot,
+    ensure_slot,
+    in_recovery,
+    postmaster_pid,
+    stop_fast,
+    wait_for_session,
+    write_standby_signal,
+)
+from ._postgres import start as start_server
+from ._promotion import await_replay, intend_demotion, request_promotion, serve, take_endpoint, wait_until_writer
+from ._resume import resume
+from ._system import systemctl
+
+GIVE_STEPS = (
+    "stop_workload",
+    "stop_primary",
+    "await_replay",
+    "promote_secondary",
+    "release_endpoint",
+    "start_standby",
+)
+ARM_TIMEOUT_S = 15.0
+
+
+@dataclass
+class Progress:
+    """Which steps ended, and when, in seconds since the module began."""
+
+    began: float = field(default_factory=time.monotonic)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+    def done(self, step: str) -> None:
+        self.steps.append({"step": step, "at_s": round(time.monotonic() - self.began, 4)})
+
+
+def plan_give(local_role: str, local_state: str, peer_in_recovery: bool) -> list[str]:
+    """The steps that are left for the giving node. Pure.
+
+    ``local_role`` as in observe_node(), ``local_state`` as in the control file. Every interrupted prefix of a
+    handover is one of the cases below, so running it again finishes it.
+    """
+    if local_role == "primary":
+        if not peer_in_recovery:
+            raise RefusedError("Nothing was changed.", ["Both nodes accept writes. Stop one of them."])
+        return list(GIVE_STEPS)
+    if not peer_in_recovery:
+        return ["release_endpoint", "start_standby"] if local_role == "stopped" else []
+    if local_role == "stopped" and local_state == "shut down":
+        return list(GIVE_STEPS[2:])
+    raise RefusedError(
+        "Nothing was changed.",
+        [
+            f"This node does not accept writes (it is {local_role}, its control file says '{local_state}') and neither "
+            "does the other one. Run backup-ha resume on the node that was the primary."
+        ],
+    )
+
+
+def give(config: NodeConfig, timeout: float) -> Progress:
+    """Hand the primary role to the other node. ``timeout`` in seconds bounds the time without a writer.
+
+    Raises RefusedError (nothing changed), DeadlineError or BackupHaError (the old primary serves again),
+    InDoubtError (promotion requested, outcome unknown: this node stays a standby).
+    """
+    progress = Progress()
+    server = config.postgresql
+    with connect_peer(config) as peer:
+        role = local_role(config)
+        steps = plan_give(role, control_data(server).state, in_recovery(peer))
+        if "promote_secondary" in steps:
+            _await_armed(config, peer)
+            _surrender(config, peer, steps, timeout, progress)
+        _finish(config, peer, steps, progress)
+    return progress
+
+
+def local_role(config: NodeConfig) -> str:
+    if postmaster_pid(config.postgresql) is None:
+        return "stopped"
+    with connect_local(config.postgresql) as connection:
+        return "secondary" if in_recovery(connection) else "primary"
+
+
+def _await_armed(config: NodeConfig, peer: Connection) -> None:
+    deadline = time.monotonic() + ARM_TIMEOUT_S
+    while ARMED not in locks_held(peer):
+        if time.monotonic() > deadline:
+            raise RefusedError("Nothing was changed.", [f"{config.peer} did not get ready for its promotion in time."])
+        time.sleep(0.02)
+    if not try_lock(peer, GRANT):
+        raise RefusedError(
+            "Nothing was changed.", [f"Another promotion is under way: its lock is held on {config.peer}."]
+        )
+
+
+def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: float, progress: Progress) -> None:
+    """From the stop of the workload to the promotion of the other node."""
+    try:
+        if "stop_workload" in steps and config.workload.units:
+            systemctl("stop", *config.workload.units, timeout=timeout)
+            progress.done("stop_workload")
+        deadline = time.monotonic() + timeout
+        if "stop_primary" in steps:
+            if not stop_fast(config.postgresql, timeout):
+                raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s.")
+            progress.done("stop_primary")
+        control = control_data(config.postgresql)
+        if not control.stopped_cleanly_as_writer:
+            raise BackupHaError(f"PostgreSQL's control file says '{control.state}' instead of 'shut down'.")
+        await_replay(peer, control, max(0.1, deadline - time.monotonic()))
+        progress.done("await_replay")
+    except Exception as error:
+        _take_back(config, peer, error, progress)
+        raise
+    _promote_peer(config, peer)
+    progress.done("promote_secondary")
+
+
+def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress: Progress) -> None:
+    """Nobody was promoted: this node serves again."""
+    stop_fast(config.postgresql, timeout=60)
+    start_server(config.postgresql)
+    try:
+        peer.close()  # resume() asks for the grant itself, and a broken session would hold it for nobody
+        outcome = resume(config, patience=10, alone=True)
+    except BackupHaError as failure:
+        raise InDoubtError(f"{error} Taking the role back failed as well: {failure}") from error
+    progress.done("taken_back")
+    if outcome != "promoted":
+        raise InDoubtError(f"{error} This node did not become primary again: {outcome}.") from error
+
+
+def _promote_peer(config: NodeConfig, peer: Connection) -> None:
+    """The point of no return. After a broken session the other node is asked anew, and only a clear answer counts."""
+    import psycopg
+
+    intend_demotion()
+    try:
+        request_promotion(peer)
+        wait_until_writer(peer, timeout=30)
+        return
+    except psycopg.Error:
+        pass
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with connect_peer(config) as again:
+                if not in_recovery(again):
+                    return
+        except UnreachableError:
+            pass
+        time.sleep(0.2)
+    raise InDoubtError(
+        f"{config.peer} was told to become primary and could not be asked afterwards whether it did. "
+        "This node stays read-only. Look at the cluster with duet.backup_ha.status."
+    )
+
+
+def _finish(config: NodeConfig, peer: Connection, steps: list[str], progress: Progress) -> None:
+    """The other node is primary: give up the address and follow it."""
+    if "release_endpoint" in steps:
+        _await_taken(peer)
+        _endpoint.delete(config.endpoint)
+        progress.done("release_endpoint")
+    if "start_standby" in steps:
+        intend_demotion()
+        write_standby_signal(config.postgresql)
+        start_server(config.postgresql)
+        with wait_for_session(config.postgresql, timeout=30) as connection:
+            drop_slot(connection, config.peer_slot)
+        progress.done("start_standby")
+
+
+def _await_taken(peer: Connection, limit: float = 1.0) -> None:
+    deadline = time.monotonic() + limit
+    while not peer.closed and TAKEN not in locks_held(peer) and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def take(config: NodeConfig, timeout: float) -> Progress:
+    """Wait for the promotion of this node and serve at once. ``timeout`` as in give().
+
+    Raises RefusedError when no promotion began, BackupHaError when the other node took the role back.
+    """
+    progress = Progress()
+    with connect_local(config.postgresql) as connection:
+        if in_recovery(connection):
+            if not try_lock(connection, ARMED):
+                raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
+            _await_promotion(config, connection, timeout)
+            progress.done("promoted")
+        take_endpoint(config)
+        ensure_slot(connection, config.peer_slot)
+        try_lock(connection, TAKEN)
+        progress.done("endpoint")
+        serve(config, connection)
+        progress.done("target")
+        _await_release(connection)
+    return progress
+
+
+def _await_promotion(config: NodeConfig, connection: Connection, timeout: float) -> None:
+    began = time.monotonic()
+    granted = False
+    while in_recovery(connection):
+        now_granted = GRANT in locks_held(connection)
+        if granted and not now_granted and in_recovery(connection):
+            raise BackupHaError(f"{config.peer} did not hand over after all; it serves again or says why not.")
+        granted = granted or now_granted
+        waited = time.monotonic() - began
+        if not granted and waited > ARM_TIMEOUT_S:
+            raise RefusedError("Nothing was changed.", [f"{config.peer} never began to hand over."])
+        if waited > ARM_TIMEOUT_S + 2 * timeout + 60:
+            raise DeadlineError("The promotion did not happen in time.")
+        time.sleep(0.002)
+
+
+def _await_release(connection: Connection, limit: float = 2.0) -> None:
+    """Keep our locks until the giving node has read them."""
+    deadline = time.monotonic() + limit
+    while GRANT in locks_held(connection) and time.monotonic() < deadline:
+        time.sleep(0.01)

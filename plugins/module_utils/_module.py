@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only bridge between Ansible and the node's own library: one frame for every module."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._errors import BackupHaError, RefusedError
+
+
+def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]]) -> None:
+    """Run ``body`` and end the module with what it returns, or with the sentence of the error it raised.
+
+    ``reasons`` is there for every failure, so that playbooks and people need to look in one place.
+    """
+    began = time.monotonic()
+    try:
+        result = body(module)
+    except RefusedError as error:
+        module.fail_json(msg=f"{error} {' '.join(error.reasons)}", outcome="refused", **error.details)
+    except BackupHaError as error:
+        outcome = "in_doubt" if type(error).__name__ == "InDoubtError" else "failed"
+        details = {"reasons": [str(error)], **error.details}
+        module.fail_json(msg=str(error), outcome=outcome, exception=traceback.format_exc(), **details)
+    module.exit_json(duration=round(time.monotonic() - began, 3), **result)

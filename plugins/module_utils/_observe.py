@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is true on this node now, as plain data. Reads only."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from . import _endpoint
+from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
+from ._errors import BackupHaError, UnreachableError
+from ._lsn import format_lsn, lsn_distance, parse_lsn
+from ._operation import read_operation
+from ._postgres import Connection, connect_local, control_data, in_recovery, one, postmaster_pid, rows
+from ._system import run, unit_states
+
+# Parameters that a standby must have at least as large as its primary, else it refuses to start.
+# Source: PostgreSQL documentation, "Hot Standby", section "Administrator's Overview".
+STANDBY_MINIMUMS = (
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+)
+
+# A primary writes its new timeline to the control file only with the first checkpoint after its promotion.
+_TIMELINE_OF_PRIMARY = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
+_TIMELINE_OF_STANDBY = "(SELECT timeline_id FROM pg_control_checkpoint())"
+
+_SENDERS = """
+SELECT pid, usename AS "user", application_name, host(client_addr) AS client_address, state, sync_state,
+       sent_lsn::text, write_lsn::text, flush_lsn::text, replay_lsn::text,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS lag_bytes,
+       coalesce(extract(epoch FROM replay_lag), 0)::float AS lag_s
+  FROM pg_stat_replication ORDER BY pid"""
+_RECEIVER = """
+SELECT status, sender_host, slot_name AS slot, received_tli AS timeline, flushed_lsn::text, latest_end_lsn::text,
+       extract(epoch FROM now() - last_msg_receipt_time)::float AS silent_s
+  FROM pg_stat_wal_receiver"""
+_SLOTS = """
+SELECT slot_name AS name, slot_type AS type, active, restart_lsn::text, wal_status,
+       CASE WHEN restart_lsn IS NULL THEN NULL
+            ELSE pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                      ELSE pg_current_wal_lsn() END, restart_lsn)::bigint END AS kept_bytes
+  FROM pg_replication_slots ORDER BY slot_name"""
+_ARCHIVE = """
+SELECT current_setting('archive_mode') AS mode, failed_count, last_failed_wal,
+       coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing,
+       (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') AS waiting
+  FROM pg_stat_archiver"""
+
+
+def observe_node(config: NodeConfig | None, postgresql: Postgresql | None = None) -> dict[str, Any]:
+    """Everything `status` and the guards need to know about one node.
+
+    Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions.
+    ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
+    """
+    server = config.postgresql if config else postgresql
+    database = observe_postgresql(server) if server else {"running": False}
+    observed: dict[str, Any] = {
+        "node": config.node if config else socket.gethostname(),
+        "assembled": config is not None,
+        "cluster": config.cluster if config else None,
+        "time": time.time(),
+        "role": role_of(database) if server else "none",
+        "postgresql": database,
+        "services": {},
+        "endpoint": None,
+        "operation": read_operation(),
+        "versions": {"workload": None, "postgresql": database.get("version")},
+    }
+    if config:
+        observed["services"] = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units])
+        observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
+        observed["versions"]["workload"] = workload_version(config)
+    return observed
+
+
+def role_of(database: dict[str, Any]) -> str:
+    if not database.get("running"):
+        return "stopped"
+    return "secondary" if database.get("in_recovery") else "primary"
+
+
+def workload_version(config: NodeConfig) -> str | None:
+    if not config.workload.version_command:
+        return None
+    try:
+        return run(list(config.workload.version_command), timeout=5).strip() or None
+    except BackupHaError:
+        return None
+
+
+def observe_postgresql(server: Postgresql) -> dict[str, Any]:
+    """The server's process, its control file and, when it lets us in, its replication views."""
+    observed: dict[str, Any] = {
+        "running": postmaster_pid(server) is not None,
+        "accepting": False,
+        "unit": server.unit,
+        "data_directory": server.data_directory,
+        "control": None,
+        "problem": None,
+    }
+    try:
+        if Path(server.data_directory, "global/pg_control").exists():
+            observed["control"] = control_data(server).as_dict()
+        if observed["running"]:
+            with connect_local(server) as connection:
+                observed.update(observe_replication(connection), accepting=True)
+    except UnreachableError as error:
+        # A server that recovers without letting anybody in is no writer.
+        observed.update(problem=str(error), in_recovery=True)
+    except BackupHaError as error:
+        observed["problem"] = str(error)
+    return observed
+
+
+def observe_replication(connection: Connection) -> dict[str, Any]:
+    """Positions, senders, receiver, slots and settings, through one session."""
+    recovering = in_recovery(connection)
+    current = "pg_last_wal_receive_lsn()" if recovering else "pg_current_wal_lsn()"
+    replayed = "pg_last_wal_replay_lsn()" if recovering else "pg_current_wal_lsn()"
+    facts = rows(
+        connection,
+        f"SELECT {current}::text AS lsn, {replayed}::text AS replay_lsn, "
+        "current_setting('server_version') AS version, current_setting('server_version_num')::int AS version_num, "
+        f"{_TIMELINE_OF_STANDBY if recovering else _TIMELINE_OF_PRIMARY} AS timeline, "
+        "(SELECT system_identifier::text FROM pg_control_system()) AS system_identifier, "
+        "extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float AS replay_age_s, "
+        "(SELECT sum(size) FROM pg_ls_waldir())::bigint AS wal_bytes",
+    )[0]
+    receivers = rows(connection, _RECEIVER)
+    if recovering and receivers and receivers[0]["timeline"]:
+        facts["timeline"] = max(facts["timeline"], receivers[0]["timeline"])
+    lag = standby_lag(facts["lsn"], facts["replay_lsn"], receivers[0] if receivers else None) if recovering else 0
+    settings = ", ".join(f"'{name}'" for name in (*STANDBY_MINIMUMS, "max_slot_wal_keep_size"))
+    return {
+        **facts,
+        "in_recovery": recovering,
+        "lag_bytes": lag,
+        "senders": [] if recovering else rows(connection, _SENDERS),
+        "receiver": receivers[0] if receivers else None,
+        "slots": rows(connection, _SLOTS),
+        "archive": rows(connection, _ARCHIVE)[0],
+        "settings": {
+            row["name"]: row["setting"]
+            for row in rows(connection, f"SELECT name, setting FROM pg_settings WHERE name IN ({settings})")
+        },
+    }
+
+
+def standby_lag(received: str | None, replayed: str | None, receiver: dict[str, Any] | None) -> int | None:
+    """Bytes of WAL that this standby knows of and has not replayed."""
+    known = [lsn for lsn in (received, receiver and receiver["latest_end_lsn"]) if lsn]
+    if not known:
+        return None
+    return lsn_distance(format_lsn(max(map(parse_lsn, known))), replayed)
+
+
+def has_cluster_database(connection: Connection) -> bool:
+    return bool(one(connection, "SELECT count(*) FROM pg_database WHERE datname = %s", DATABASE))

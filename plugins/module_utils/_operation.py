@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One operation at a time on a cluster: a record on every node's disk, with a lease.
+
+The record outlives the control node on purpose. Its lease is renewed by every task of the operation; a record whose
+lease has run out, or whose control process is known to be dead, is left over and the next operation may take its place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ._config import STATE_DIRECTORY
+from ._errors import RefusedError
+from ._system import remove_durably, write_durably
+
+OPERATION_PATH = STATE_DIRECTORY / "operation.json"
+LEASE_S = 60.0
+
+
+def read_operation(path: Path = OPERATION_PATH) -> dict[str, Any] | None:
+    """The record of the operation under way or left over; None when there is none."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {"id": "", "kind": "unreadable", "by": "unknown", "started": 0.0, "renewed": 0.0, "boot": ""}
+    return {**record, "age_s": round(time.time() - record["renewed"], 3)}
+
+
+def is_left_over(record: dict[str, Any], now: float, boot: str, dead_controllers: list[str]) -> bool:
+    """The operation can't be running any more: its lease ran out, this node booted since, or its process is dead."""
+    return record.get("controller") in dead_controllers or now - record["renewed"] > LEASE_S or record["boot"] != boot
+
+
+def refuse_if_busy(record: dict[str, Any] | None, identity: str, dead_controllers: list[str]) -> None:
+    """Raise RefusedError while another operation runs on this cluster."""
+    if record is None or record["id"] == identity or is_left_over(record, time.time(), boot_id(), dead_controllers):
+        return
+    started = time.strftime("%H:%M:%S", time.localtime(record["started"]))
+    raise RefusedError(
+        "Another operation is running on this cluster.",
+        [
+            f"The operation '{record['kind']}', started at {started} by {record['by']}, is still running "
+            f"(last sign of life {time.time() - record['renewed']:.0f} s ago). Wait until it has ended; if its control "
+            f"node is gone, run this again in {LEASE_S:.0f} s."
+        ],
+        operation=record,
+    )
+
+
+def begin(
+    identity: str, kind: str, by: str, controller: str, dead_controllers: list[str], path: Path = OPERATION_PATH
+) -> dict[str, Any] | None:
+    """Write the record, or renew it. Returns the left-over record whose place was taken, if there was one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        previous = read_operation(path)
+        refuse_if_busy(previous, identity, dead_controllers)
+        same = previous is not None and previous["id"] == identity
+        now = time.time()
+        record = {
+            "id": identity,
+            "kind": kind,
+            "by": by,
+            "controller": controller,
+            "started": previous["started"] if previous and same else now,
+            "renewed": now,
+            "boot": boot_id(),
+        }
+        write_durably(path, json.dumps(record) + "\n")
+    return None if same else previous
+
+
+def renew(path: Path = OPERATION_PATH) -> None:
+    """Extend the lease of the operation under way; for steps that take long."""
+    record = read_operation(path)
+    if record:
+        record.pop("age_s")
+        write_durably(path, json.dumps({**record, "renewed": time.time()}) + "\n")
+
+
+def end(identity: str, path: Path = OPERATION_PATH) -> bool:
+    """Remove the record if it is this operation's. True when it was."""
+    record = read_operation(path)
+    if record is None or record["id"] != identity:
+        return False
+    remove_durably(path)
+    return True
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof from outside: a row written through the endpoint, on the timeline that the primary claims."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from typing import Any
+
+from ._database import TICKET_LIFETIME
+from ._errors import BackupHaError
+from ._postgres import _first_line, _require_psycopg, psycopg
+
+_WRITE = """
+INSERT INTO backup_ha.probe (asked_by) VALUES (%s) ON CONFLICT (asked_by) DO UPDATE SET asked = clock_timestamp()
+RETURNING substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"""
+
+
+def probe_endpoint(
+    address: str, port: int, user: str, password: str, timeline: int, ca_certificate: str, timeout: float
+) -> dict[str, Any]:
+    """Write through the endpoint until it succeeds on the expected timeline.
+
+    Returns timeline and attempts. Raises BackupHaError with the last thing that was found.
+    """
+    _require_psycopg()
+    deadline = time.monotonic() + timeout
+    attempts = 0
+    with tempfile.NamedTemporaryFile("w", suffix=".crt") as ca:
+        ca.write(ca_certificate)
+        ca.flush()
+        while True:
+            attempts += 1
+            try:
+                found = _write_once(address, port, user, password, ca.name)
+                if found == timeline:
+                    return {"timeline": found, "attempts": attempts}
+                problem = f"it leads to a writer on timeline {found}, expected was {timeline}"
+            except psycopg.Error as error:
+                problem = _first_line(error)
+            if time.monotonic() > deadline:
+                raise BackupHaError(
+                    f"The endpoint {address} does not lead to the primary: {problem} (after {attempts} attempts; the "
+                    f"password is good for {TICKET_LIFETIME})."
+                )
+            time.sleep(0.2)
+
+
+def _write_once(address: str, port: int, user: str, password: str, ca: str) -> int:
+    with psycopg.connect(
+        host=address,
+        port=port,
+        user=user,
+        password=password,
+        dbname="backup_ha",
+        sslmode="verify-full",
+        sslrootcert=ca,
+        connect_timeout=2,
+        application_name="backup-ha probe",
+    ) as connection:
+        row = connection.execute(_WRITE, (f"{os.uname().nodename}",)).fetchone()
+    return int(row[0], 16) if row else 0

@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What follows a promotion on the promoted node, and what precedes a start: the two ends of being primary."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from . import _endpoint
+from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
+from ._control import ControlData
+from ._errors import BackupHaError, DeadlineError
+from ._lsn import parse_lsn
+from ._postgres import (
+    Connection,
+    connect_local,
+    control_data,
+    drop_slot,
+    ensure_slot,
+    in_recovery,
+    one,
+    stop_fast,
+    write_standby_signal,
+)
+from ._postgres import start as start_server
+from ._system import remove_durably, systemctl, unit_is_active, write_durably
+
+# Left by a writer's last server, so that the next start knows that this node may ask to be primary again.
+WAS_PRIMARY_PATH = STATE_DIRECTORY / "was-primary.json"
+# Left by whoever stops the writer for good: the next start must not ask.
+DEMOTED_PATH = STATE_DIRECTORY / "demoted"
+
+
+def before_start(config: NodeConfig) -> None:
+    """Run before every start of PostgreSQL: remember a former primary, and never start with the endpoint."""
+    control = control_data(config.postgresql)
+    if DEMOTED_PATH.exists():
+        remove_durably(WAS_PRIMARY_PATH)
+        remove_durably(DEMOTED_PATH)
+    elif control.was_writer:
+        write_durably(WAS_PRIMARY_PATH, json.dumps({"since": time.time(), **control.as_dict()}) + "\n")
+    _endpoint.delete(config.endpoint)
+
+
+def intend_demotion() -> None:
+    write_durably(DEMOTED_PATH, "")
+
+
+def forget_having_been_primary() -> None:
+    remove_durably(WAS_PRIMARY_PATH)
+
+
+def was_primary() -> bool:
+    return WAS_PRIMARY_PATH.exists()
+
+
+def request_promotion(connection: Connection) -> None:
+    """Ask a standby to promote, without waiting: pg_promote's own wait looks only every 100 ms."""
+    connection.execute("SELECT pg_promote(false)")
+
+
+def wait_until_writer(connection: Connection, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while in_recovery(connection):
+        if time.monotonic() > deadline:
+            raise DeadlineError(f"The promotion was requested but did not end within {timeout:.0f} s.")
+        time.sleep(0.002)
+
+
+def take_endpoint(config: NodeConfig) -> None:
+    """Take the address now. Needs the caller's proof that the local server is the writer."""
+    _endpoint.add(config.endpoint)
+    _endpoint.announce(config.endpoint)
+
+
+def serve(config: NodeConfig, connection: Connection) -> None:
+    """All that a node does after it became the writer; every step may be repeated."""
+    write_standby_signal(config.postgresql)
+    take_endpoint(config)
+    ensure_slot(connection, config.peer_slot)
+    _endpoint.announce_repeatedly(config.endpoint)
+    systemctl("start", PRIMARY_TARGET, *config.workload.units)
+    forget_having_been_primary()
+
+
+def promote_here(config: NodeConfig, connection: Connection, timeout: float) -> None:
+    """Promote the local server and start serving. The caller holds the grant."""
+    if in_recovery(connection):
+        request_promotion(connection)
+        wait_until_writer(connection, timeout)
+    serve(config, connection)
+
+
+def await_replay(connection: Connection, control: ControlData, timeout: float) -> str:
+    """Wait until a standby has replayed the shutdown checkpoint of the other node. Returns its replay position."""
+    deadline = time.monotonic() + timeout
+    wanted = parse_lsn(control.checkpoint_lsn)
+    while True:
+        replayed: str | None = one(connection, "SELECT pg_last_wal_replay_lsn()::text")
+        if replayed and parse_lsn(replayed) > wanted:
+            return replayed
+        if time.monotonic() > deadline:
+            raise DeadlineError(
+                f"The secondary replayed up to {replayed}; the primary's shutdown checkpoint is at "
+                f"{control.checkpoint_lsn}, and it did not arrive within {timeout:.0f} s."
+            )
+        time.sleep(0.002)
+
+
+def demotion_plan(observed: dict[str, Any]) -> list[str]:
+    """The steps that make a node a standby; none when it is one. Pure."""
+    services = observed["services"]
+    steps = []
+    if services.get(PRIMARY_TARGET, {}).get("active") not in (None, "inactive", "not-found"):
+        steps.append("stop_primary_target")
+    if observed["role"] == "primary":
+        steps.append("stop_postgresql")
+    if observed["role"] in ("primary", "stopped"):
+        steps.append("start_standby")
+    return steps
+
+
+def demote_here(config: NodeConfig, steps: list[str], timeout: float) -> None:
+    """Carry out a demotion plan."""
+    server = config.postgresql
+    if "stop_primary_target" in steps:
+        systemctl("stop", *config.workload.units, PRIMARY_TARGET)
+    if "start_standby" in steps:
+        intend_demotion()
+    if "stop_postgresql" in steps and not stop_fast(server, timeout):
+        raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s; it still shuts down.")
+    if "start_standby" in steps:
+        write_standby_signal(server)
+        start_server(server)
+        with connect_local(server) as connection:
+            if not in_recovery(connection):
+                raise BackupHaError("PostgreSQL came up as a writer although standby.signal exists.")
+            drop_slot(connection, config.peer_slot)
+
+
+def endpoint_take_unit(config: NodeConfig) -> None:
+    """ExecStart of the endpoint's unit: only the writer gets the address, and only when nobody else has it."""
+    with connect_local(config.postgresql) as connection:
+        if in_recovery(connection):
+            raise BackupHaError("This node's PostgreSQL does not accept writes; the endpoint stays away.")
+    if not _endpoint.holds(config.endpoint):
+        holder = _endpoint.probe(config.endpoint)
+        if holder:
+            raise BackupHaError(f"{config.endpoint.address} is already answered by {holder}.")
+    take_endpoint(config)
+
+
+def endpoint_linger(config: NodeConfig, limit: float = 0.3) -> None:
+    """ExecStop of the endpoint's unit: refuse connections for a moment instead of leaving them unanswered.
+
+    A connection attempt that nobody answers is repeated by the client's kernel only after a second; one that is
+    refused is repeated at once. In a handover the address is removed as soon as the new primary has taken it.
+    """
+    until = time.monotonic() + limit
+    while time.monotonic() < until and _endpoint.holds(config.endpoint):
+        time.sleep(0.02)
+
+
+def endpoint_is_active() -> bool:
+    return unit_is_active(ENDPOINT_UNIT)

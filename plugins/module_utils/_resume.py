@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node that was primary and starts again asks the other one whether it may go on."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from ._config import NodeConfig
+from ._errors import UnreachableError
+from ._grant import GRANT, try_lock, unlock
+from ._lsn import parse_lsn
+from ._observe import observe_replication
+from ._postgres import Connection, connect_peer, in_recovery, wait_for_session
+from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
+
+
+def decide_resume(
+    local: dict[str, Any], peer: dict[str, Any] | None, was_primary: bool, alone: bool
+) -> tuple[str, str]:
+    """Whether this node may become primary by itself. Pure.
+
+    ``local`` and ``peer`` hold in_recovery, timeline, lsn and system_identifier; peer is None when it does not answer;
+    ``alone`` is somebody's word that the other node is not and will not be primary. Returns (decision, why) where the
+    decision is ``serve`` (already the writer), ``promote``, ``follow`` (the other one is primary) or ``wait``.
+    """
+    if not local["in_recovery"]:
+        return "serve", "this node accepts writes"
+    if peer is None:
+        if was_primary and alone:
+            return "promote", "the other node does not answer and was declared lost"
+        return "wait", "the other node does not answer, so it may have become primary"
+    if peer["system_identifier"] != local["system_identifier"]:
+        return "wait", "the other node is not a copy of this one"
+    if not peer["in_recovery"]:
+        return "follow", "the other node is primary"
+    if not was_primary:
+        return "follow", "this node was a secondary when it stopped"
+    if peer["timeline"] > local["timeline"]:
+        return "wait", f"the other node is on timeline {peer['timeline']}, this one on {local['timeline']}"
+    if parse_lsn(peer["lsn"] or "0/0") > parse_lsn(local["lsn"] or local["replay_lsn"] or "0/0"):
+        return "wait", f"the other node has WAL up to {peer['lsn']}, this one up to {local['lsn']}"
+    return "promote", "the other node follows and is not ahead"
+
+
+def resume(config: NodeConfig, patience: float, alone: bool = False) -> str:
+    """Ask until there is an answer or ``patience`` seconds are over. Returns ``promoted``, ``follows`` or the reason."""
+    deadline = time.monotonic() + patience
+    while True:
+        with wait_for_session(config.postgresql, timeout=max(1.0, deadline - time.monotonic())) as local:
+            decision, why = _try(config, local, alone)
+        if decision == "promote":
+            return "promoted"
+        if decision == "follow":
+            forget_having_been_primary()
+            return "follows"
+        if time.monotonic() > deadline:
+            return why
+        time.sleep(random.uniform(0.2, 0.8))
+
+
+def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
+    if not in_recovery(local):
+        serve(config, local)
+        return "promote", "this node accepts writes"
+    try:
+        with connect_peer(config) as peer:
+            return _ask(config, local, peer, alone)
+    except UnreachableError:
+        decision, why = decide_resume(_position(local), None, was_primary(), alone)
+        if decision == "promote":
+            promote_here(config, local, timeout=60)
+        return decision, why
+
+
+def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -> tuple[str, str]:
+    """Decide while both locks are held, so that no other promotion can begin meanwhile."""
+    if not in_recovery(peer):
+        return decide_resume(_position(local), _position(peer), was_primary(), alone)
+    if not try_lock(local, GRANT):
+        return "wait", "another promotion of this node is under way"
+    try:
+        if not try_lock(peer, GRANT):
+            return "wait", "another promotion is under way"
+        decision, why = decide_resume(_position(local), _position(peer), was_primary(), alone)
+        if decision == "promote":
+            promote_here(config, local, timeout=60)
+        return decision, why
+    finally:
+        unlock(local, GRANT)
+
+
+def _position(connection: Connection) -> dict[str, Any]:
+    facts = observe_replication(connection)
+    position = {key: facts[key] for key in ("in_recovery", "timeline", "lsn", "system_identifier", "replay_lsn")}
+    if position["in_recovery"]:
+        # What was restored from the local pg_wal counts too: a former primary never "received" its own WAL.
+        known = [lsn for lsn in (facts["lsn"], facts["replay_lsn"]) if lsn]
+        position["lsn"] = max(known, key=parse_lsn) if known else None
+    return position

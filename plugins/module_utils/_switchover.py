@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a switchover may begin, and what it will cost. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ._config import slot_name
+from ._lsn import format_bytes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the operator allows: bytes of WAL that the secondary may be behind, WAL files that may wait for archiving."""
+
+    lag_bytes: int = 16 * 1024 * 1024
+    archive_waiting: int = 16
+
+
+def roles(nodes: dict[str, dict[str, Any] | None]) -> tuple[str | None, str | None]:
+    """The names of the giving and the receiving node; a stopped former primary still gives (it was interrupted)."""
+    writers = [name for name, node in nodes.items() if node and node["role"] == "primary"]
+    standbys = [name for name, node in nodes.items() if node and node["role"] == "secondary"]
+    if not writers:
+        writers = [name for name, node in nodes.items() if node and _is_interrupted_giver(node)]
+    giver = writers[0] if len(writers) == 1 else None
+    return giver, next((name for name in standbys if name != giver), None)
+
+
+def _is_interrupted_giver(node: dict[str, Any]) -> bool:
+    control = node["postgresql"].get("control")
+    return node["role"] == "stopped" and bool(control) and control["state"] == "shut down"
+
+
+def refusals(nodes: dict[str, dict[str, Any] | None], limits: Limits = Limits()) -> list[str]:
+    """Every reason why a switchover must not begin, as sentences; none when it may."""
+    reasons = [
+        f"{name} does not answer over SSH; a switchover needs both nodes." for name, node in nodes.items() if not node
+    ]
+    reasons += [
+        f"{name} is no node of a cluster yet." for name, node in nodes.items() if node and not node["assembled"]
+    ]
+    if reasons:
+        return reasons
+    giver, taker = roles(nodes)
+    if giver is None:
+        states = ", ".join(f"{name} is {node['role']}" for name, node in nodes.items() if node)
+        return [f"There is not exactly one primary ({states})."]
+    if taker is None:
+        other = next(name for name in nodes if name != giver)
+        state = (nodes[other] or {}).get("role", "gone")
+        return [f"{other} is {state}; a switchover needs a secondary that follows {giver}."]
+    first, second = nodes[giver] or {}, nodes[taker] or {}
+    if first["role"] == "stopped":
+        return _identity(giver, first, taker, second)
+    return (
+        _identity(giver, first, taker, second)
+        + _replication(giver, first, taker, second, limits)
+        + _surroundings(giver, first, taker, second, limits)
+    )
+
+
+def _identity(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any]) -> list[str]:
+    ours = (first["postgresql"]["control"] or {}).get("system_identifier")
+    theirs = (second["postgresql"]["control"] or {}).get("system_identifier")
+    if ours != theirs:
+        return [f"{taker} is not a standby of {giver}: its system identifier is {theirs}, {giver}'s is {ours}."]
+    return []
+
+
+def _replication(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any], limits: Limits) -> list[str]:
+    receiver = second["postgresql"].get("receiver")
+    if not receiver or receiver["status"] != "streaming":
+        return [f"{taker} does not stream from {giver}."]
+    reasons = []
+    if receiver["slot"] != slot_name(taker):
+        reasons.append(f"{taker} streams through the slot {receiver['slot']!r} instead of {slot_name(taker)!r}.")
+    lag = second["postgresql"].get("lag_bytes")
+    sent = [
+        s["lag_bytes"]
+        for s in first["postgresql"]["senders"]
+        if s["user"] == "backup_ha" and s["lag_bytes"] is not None
+    ]
+    behind = max([lag or 0, *sent])
+    if behind > limits.lag_bytes:
+        reasons.append(
+            f"{taker} is {format_bytes(behind)} behind {giver}; {format_bytes(limits.lag_bytes)} are allowed "
+            "(backup_ha_max_lag_bytes). Wait until it has caught up."
+        )
+    return reasons
+
+
+def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any], limits: Limits) -> list[str]:
+    reasons = []
+    archive = first["postgresql"]["archive"]
+    if archive["mode"] != "off" and archive["failing"]:
+        reasons.append(
+            f"WAL archiving fails on {giver} (last at {archive['last_failed_wal']}); its stop would wait for it."
+        )
+    elif archive["mode"] != "off" and archive["waiting"] > limits.archive_waiting:
+        reasons.append(f"{archive['waiting']} WAL files wait for archiving on {giver}; its stop would wait for them.")
+    foreign = sorted(
+        {s["application_name"] or s["user"] for s in first["postgresql"]["senders"] if s["user"] != "backup_ha"}
+    )
+    if foreign:
+        reasons.append(
+            f"Others stream WAL from {giver} and would delay its stop: {', '.join(foreign)}. End them first."
+        )
+    if second["endpoint"]["held"]:
+        reasons.append(f"The secondary {taker} has the endpoint {second['endpoint']['address']}.")
+    if not first["endpoint"]["held"]:
+        reasons.append(f"The primary {giver} does not have the endpoint {first['endpoint']['address']}.")
+    for what in ("postgresql", "workload"):
+        ours, theirs = first["versions"].get(what), second["versions"].get(what)
+        if ours and theirs and what == "workload" and ours != theirs:
+            reasons.append(f"The workload's versions differ: {giver} has {ours}, {taker} has {theirs}.")
+    return reasons

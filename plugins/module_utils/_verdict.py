@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One verdict per cluster from what its nodes say. Pure.
+
+=============  =======================================================================================
+healthy        the primary serves, the secondary follows and is in step, nothing needs doing
+degraded       the primary serves, but something that protects it is missing or late
+failed         nobody serves: no node accepts writes, or the writer lacks the endpoint or its services
+split          both nodes accept writes
+unassembled    the servers answer and are not (or not both) nodes of a cluster
+unknown        too few nodes answered to tell whether anybody serves
+=============  =======================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, slot_name
+from ._lsn import format_bytes
+from ._operation import LEASE_S
+
+HEALTHY, DEGRADED, FAILED = "healthy", "degraded", "failed"
+SPLIT, UNASSEMBLED, UNKNOWN = "split", "unassembled", "unknown"
+LAG_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``reasons`` are sentences, most important first; ``next`` is the command or the look that comes next."""
+
+    cluster: str
+    verdict: str
+    primary: str | None = None
+    secondary: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    next: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def judge(cluster: str, nodes: dict[str, dict[str, Any] | None]) -> Verdict:
+    """``nodes`` maps each node's name to its observation (observe_node()), or None when it did not answer."""
+    answered = {name: node for name, node in nodes.items() if node}
+    silent = sorted(set(nodes) - set(answered))
+    if not answered:
+        return Verdict(cluster, UNKNOWN, reasons=_silence(silent), next="Look at the servers and the network.")
+    outside = sorted(name for name, node in answered.items() if not node["assembled"])
+    if outside:
+        return _unassembled(cluster, outside, answered, silent)
+    writers = sorted(name for name, node in answered.items() if node["role"] == "primary")
+    if len(writers) > 1:
+        return Verdict(
+            cluster,
+            SPLIT,
+            reasons=[f"{' and '.join(writers)} both accept writes."],
+            next="Stop the primary target on the node whose data you give up: systemctl stop backup-ha-primary.target",
+        )
+    return _with_writer(cluster, nodes, writers[0]) if writers else _without_writer(cluster, nodes, silent)
+
+
+def _silence(silent: list[str]) -> list[str]:
+    return [f"{name} does not answer over SSH." for name in silent]
+
+
+def _unassembled(cluster: str, outside: list[str], answered: dict[str, dict[str, Any]], silent: list[str]) -> Verdict:
+    reasons = [f"{name} is no node of a cluster yet." for name in outside] + _silence(silent)
+    writers = [name for name, node in answered.items() if node["assembled"] and node["role"] == "primary"]
+    return Verdict(
+        cluster,
+        UNASSEMBLED,
+        primary=writers[0] if writers else None,
+        reasons=reasons,
+        next="ansible-playbook duet.backup_ha.assemble",
+    )
+
+
+def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: list[str]) -> Verdict:
+    reasons = [f"No node that answers accepts writes: {', '.join(_state(n, o) for n, o in nodes.items() if o)}."]
+    reasons += _silence(silent)
+    followed = _followed_node(nodes)
+    if followed in silent:
+        reasons.append(f"The secondary still streams from {followed}: it serves, and only this control node misses it.")
+        return Verdict(cluster, DEGRADED, primary=followed, reasons=reasons, next=f"Look at SSH on {followed}.")
+    if silent:
+        return Verdict(
+            cluster,
+            FAILED,
+            secondary=next((n for n, o in nodes.items() if o and o["role"] == "secondary"), None),
+            reasons=reasons,
+            next=f"Bring {silent[0]} back: it resumes by itself. If it is lost and switched off for good, run on the "
+            "other node: backup-ha resume --alone",
+        )
+    return Verdict(cluster, FAILED, reasons=reasons, next=_next_without_writer(nodes))
+
+
+def _next_without_writer(nodes: dict[str, dict[str, Any] | None]) -> str:
+    stopped = sorted(name for name, node in nodes.items() if node and node["role"] == "stopped")
+    if stopped:
+        unit = nodes[stopped[0]]["postgresql"].get("unit", "postgresql")  # type: ignore[index]
+        return f"Start PostgreSQL on {' and '.join(stopped)} (systemctl start {unit}): the former primary resumes by itself."
+    return "journalctl -u backup-ha-resume says on each node what it waits for."
+
+
+def _state(name: str, node: dict[str, Any] | None) -> str:
+    if node is None:
+        return f"{name} does not answer"
+    what = {"secondary": "follows", "stopped": "is stopped", "none": "has no PostgreSQL", "primary": "accepts writes"}
+    return f"{name} {what[node['role']]}"
+
+
+def _followed_node(nodes: dict[str, dict[str, Any] | None]) -> str | None:
+    """The node that the answering standby streams from."""
+    for name, node in nodes.items():
+        receiver = node and node["postgresql"].get("receiver")
+        if receiver and receiver["status"] == "streaming":
+            return next((other for other in nodes if other != name), None)
+    return None
+
+
+def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary: str) -> Verdict:
+    secondary = next((name for name in nodes if name != primary), None)
+    writer = nodes[primary] or {}
+    broken = _service_reasons(primary, writer)
+    weak = _secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None)
+    weak += _operation_reasons(nodes) + _version_reasons(nodes)
+    if broken:
+        unit = PRIMARY_TARGET
+        return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: systemctl start {unit}")
+    if weak:
+        return Verdict(cluster, DEGRADED, primary, secondary, weak, _next_degraded(secondary, nodes))
+    return Verdict(cluster, HEALTHY, primary, secondary)
+
+
+def _service_reasons(primary: str, writer: dict[str, Any]) -> list[str]:
+    """A writer without the endpoint or without its services serves nobody."""
+    reasons = []
+    endpoint = writer["endpoint"]
+    if endpoint and not endpoint["held"]:
+        reasons.append(f"{primary} accepts writes but does not have the endpoint {endpoint['address']}.")
+    for unit, state in sorted(writer["services"].items()):
+        if state["active"] != "active" and unit != ENDPOINT_UNIT:
+            reasons.append(f"{unit} is {state['active']} on the primary {primary}.")
+    return reasons
+
+
+def _secondary_reasons(
+    primary: str, writer: dict[str, Any], secondary: str | None, node: dict[str, Any] | None
+) -> list[str]:
+    if secondary is None:
+        return ["The cluster has no second node."]
+    reasons = []
+    slot = next((s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)), None)
+    if slot is None:
+        reasons.append(f"{primary} has no replication slot for {secondary}.")
+    elif slot["wal_status"] == "lost":
+        reasons.append(f"{primary} no longer has the WAL that {secondary} needs; it needs a fresh copy.")
+    if node is None:
+        connected = any(s["user"] == "backup_ha" for s in writer["postgresql"].get("senders", []))
+        return [f"{secondary} does not answer over SSH{' but still streams' if connected else ''}.", *reasons]
+    return reasons + _standby_reasons(primary, writer, secondary, node)
+
+
+def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node: dict[str, Any]) -> list[str]:
+    database = node["postgresql"]
+    if node["role"] == "stopped":
+        return [f"PostgreSQL is stopped on the secondary {secondary}."]
+    reasons = []
+    if database.get("system_identifier") not in (None, writer["postgresql"].get("system_identifier")):
+        reasons.append(f"{secondary} is not a copy of {primary}: their system identifiers differ.")
+    receiver = database.get("receiver")
+    if not receiver or receiver["status"] != "streaming":
+        reasons.append(f"{secondary} does not stream from {primary}.")
+    lag = database.get("lag_bytes")
+    if lag is not None and lag > LAG_LIMIT_BYTES:
+        reasons.append(f"{secondary} is {format_bytes(lag)} behind {primary}.")
+    if node["endpoint"] and node["endpoint"]["held"]:
+        reasons.append(f"{secondary} has the endpoint {node['endpoint']['address']} as well.")
+    for unit, state in sorted(node["services"].items()):
+        if unit.startswith("postgresql@") or state["active"] not in ("active", "activating"):
+            continue
+        reasons.append(f"{unit} runs on the secondary {secondary}.")
+    return reasons
+
+
+def _operation_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
+    for node in nodes.values():
+        record = node and node["operation"]
+        if record:
+            left = record["age_s"] > LEASE_S
+            state = "was interrupted; run it again to finish it" if left else "is running"
+            return [f"The operation '{record['kind']}' by {record['by']} {state}."]
+    return []
+
+
+def _version_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
+    reasons = []
+    for what in ("postgresql", "workload"):
+        found = {
+            name: node["versions"].get(what) for name, node in nodes.items() if node and node["versions"].get(what)
+        }
+        if len(set(found.values())) > 1:
+            listed = ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
+            reasons.append(f"The nodes have different versions of {what}: {listed}.")
+    return reasons
+
+
+def _next_degraded(secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
+    node = nodes.get(secondary) if secondary else None
+    if node is None:
+        return f"Bring {secondary} back; it follows by itself."
+    if node["role"] == "stopped":
+        return f"On {secondary}: systemctl start {node['postgresql'].get('unit', 'postgresql')}"
+    return "Wait a moment and look again; if it stays, journalctl -u 'postgresql@*' on the secondary says why."

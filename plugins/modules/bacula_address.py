@@ -1,0 +1,182 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bacula_address
+short_description: Replace addresses that mean one node in a Bacula configuration
+version_added: 0.1.0
+description:
+  - Looks at the C(Director) resources of a Bacula configuration, of the Director itself or of a console, and replaces
+    an address that leads to loopback or to a node by another one.
+  - Nothing else in the files changes. An address that leads anywhere else stays, and so does a resource that has none.
+  - Follows included files and changes the value where it is written.
+options:
+  path:
+    description: The file that the Director or the console starts with. It is no error when it does not exist.
+    type: path
+    required: true
+  keywords:
+    description: The directives to look at; letter case and blanks do not matter.
+    type: list
+    elements: str
+    default: [DirAddress, Address]
+  nodes:
+    description: Addresses of the nodes, as numbers. Loopback always counts as one of them.
+    type: list
+    elements: str
+    default: []
+  address:
+    description: The name or number to put in their place.
+    type: str
+    required: true
+  backup:
+    description: Whether to keep a copy of each changed file beside it.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - duet.backup_ha.attributes
+  - duet.backup_ha.attributes.changes
+attributes:
+  diff_mode:
+    support: full
+    details: Shows the directives only, because the lines around them hold passwords.
+author:
+  - Duet contributors (@duet)
+seealso:
+  - module: duet.backup_ha.bacula_config_info
+"""
+
+EXAMPLES = r"""
+- name: Let the Director listen on all addresses
+  duet.backup_ha.bacula_address:
+    path: /etc/bacula/bacula-dir.conf
+    keywords: [DirAddress]
+    nodes: [192.0.2.11, 192.0.2.12]
+    address: 0.0.0.0
+
+- name: Let the console ask the cluster's endpoint
+  duet.backup_ha.bacula_address:
+    path: /etc/bacula/bconsole.conf
+    keywords: [Address]
+    nodes: [192.0.2.11, 192.0.2.12]
+    address: backup.example.org
+"""
+
+RETURN = r"""
+changes:
+  description: What was (in check mode, would be) replaced.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: The file.
+      type: str
+    line:
+      description: The line.
+      type: int
+    keyword:
+      description: The directive.
+      type: str
+    before:
+      description: The address that was there.
+      type: str
+    after:
+      description: The address that takes its place.
+      type: str
+backups:
+  description: The copies that were made.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import ipaddress
+import os
+import tempfile
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.duet.backup_ha.plugins.module_utils._bacula import Configuration
+from ansible_collections.duet.backup_ha.plugins.module_utils._bacula_config import (
+    Edit,
+    apply_edits,
+    plan_edits,
+    summary,
+)
+from ansible_collections.duet.backup_ha.plugins.module_utils._bacula_files import load, read_text, resolve
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+
+ARGUMENTS = {
+    "path": {"type": "path", "required": True},
+    "keywords": {"type": "list", "elements": "str", "default": ["DirAddress", "Address"], "no_log": False},
+    "nodes": {"type": "list", "elements": "str", "default": []},
+    "address": {"type": "str", "required": True},
+    "backup": {"type": "bool", "default": True},
+}
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    wanted = module.params
+    configuration = load(wanted["path"]) or Configuration()
+    edits = plan_edits(
+        configuration, wanted["keywords"], wanted["address"], _leading_to(configuration, set(wanted["nodes"]))
+    )
+    printed = [f"{e.file}:{e.line} is printed by a command." for e in edits if e.file.startswith("|")]
+    if printed:
+        raise RefusedError("An address can't be changed:", printed)
+    backups = [] if module.check_mode else [b for file in _files(edits) for b in _rewrite(module, file, edits)]
+    return {
+        "changed": bool(edits),
+        "changes": [
+            {"file": e.file, "line": e.line, "keyword": e.keyword, "before": e.before, "after": e.after} for e in edits
+        ],
+        "backups": backups,
+        "diff": [
+            {
+                "before_header": f"{e.file}:{e.line}",
+                "after_header": f"{e.file}:{e.line}",
+                "before": f"{e.keyword} = {e.before}\n",
+                "after": f"{e.keyword} = {e.after}\n",
+            }
+            for e in edits
+        ],
+    }
+
+
+def _leading_to(configuration: Configuration, nodes: set[str]) -> list[str]:
+    """The addresses of Director resources, as written, that lead to loopback or to one of the nodes."""
+    written = {a["address"] for director in summary(configuration)["directors"] for a in director["addresses"]}
+    return [
+        address
+        for address in written
+        if any(ipaddress.ip_address(r["address"]).is_loopback or r["address"] in nodes for r in resolve(address))
+    ]
+
+
+def _files(edits: list[Edit]) -> list[str]:
+    return list(dict.fromkeys(edit.file for edit in edits))
+
+
+def _rewrite(module: AnsibleModule, file: str, edits: list[Edit]) -> list[str]:
+    """Replace the file atomically, with its owner and mode. Returns the copy's path, if one was to be made."""
+    text = apply_edits(read_text(file), [edit for edit in edits if edit.file == file])
+    backups = [module.backup_local(file)] if module.params["backup"] else []
+    descriptor, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(text.encode("utf-8", "surrogateescape"))
+    module.atomic_move(temporary, file)
+    return backups
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+
+
+if __name__ == "__main__":
+    main()

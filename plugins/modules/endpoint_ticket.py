@@ -1,0 +1,61 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: endpoint_ticket
+short_description: Issue a password for one proof from outside
+version_added: 0.1.0
+description:
+  - On the primary, gives the role C(backup_ha_probe) a random password that is good for two minutes and stored nowhere.
+  - M(duet.backup_ha.endpoint_probe) uses it from the control node. Register the result with C(no_log).
+extends_documentation_fragment:
+  - duet.backup_ha.attributes
+  - duet.backup_ha.attributes.changes
+  - duet.backup_ha.attributes.node
+attributes:
+  idempotent:
+    support: none
+    details: Every call issues a new password, and always reports that nothing changed, because nothing lasting did.
+"""
+
+EXAMPLES = r"""
+- name: Issue a ticket
+  duet.backup_ha.endpoint_ticket:
+  register: ticket
+  no_log: true
+"""
+
+RETURN = r"""
+password:
+  description: The password.
+  returned: success, outside check mode
+  type: str
+timeline:
+  description: The timeline that this writer is on.
+  returned: success, outside check mode
+  type: int
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._database import issue_ticket
+from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    config = require_config()
+    return {"changed": False} if module.check_mode else {"changed": False, **issue_ticket(config.postgresql)}
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec={}, supports_check_mode=True), body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_files
+short_description: Put the node's own files in place, all in one call
+version_added: 0.1.0
+description:
+  - Writes configuration files, units and certificates, and installs the collection's node library, which is the very code
+    that the modules run, for the units and the on-node command C(backup-ha).
+  - Files are replaced atomically. Nothing is written when nothing differs.
+options:
+  files:
+    description: What to write.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The absolute path.
+        type: path
+        required: true
+      content:
+        description: The whole content.
+        type: str
+        required: true
+      mode:
+        description: The permission bits, in octal.
+        type: str
+        default: "0644"
+      group:
+        description: The group that owns the file; the owner is root.
+        type: str
+        default: root
+  library:
+    description: Whether to install the node library and the command C(backup-ha).
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - duet.backup_ha.attributes
+  - duet.backup_ha.attributes.changes
+attributes:
+  diff_mode:
+    support: full
+author:
+  - Duet contributors (@duet)
+"""
+
+EXAMPLES = r"""
+- name: Install the library and a unit
+  duet.backup_ha.node_files:
+    library: true
+    files:
+      - path: /etc/systemd/system/backup-ha-primary.target
+        content: "{{ lookup('ansible.builtin.template', 'primary.target.j2') }}"
+"""
+
+RETURN = r"""
+written:
+  description: Paths that were (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import grp
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.duet.backup_ha.plugins.module_utils import (
+    _cli,
+    _config,
+    _control,
+    _endpoint,
+    _errors,
+    _grant,
+    _lsn,
+    _observe,
+    _operation,
+    _postgres,
+    _promotion,
+    _resume,
+    _system,
+)
+from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+
+LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
+COMMAND = Path("/usr/bin/backup-ha")
+NODE_MODULES = (
+    _cli,
+    _config,
+    _control,
+    _endpoint,
+    _errors,
+    _grant,
+    _lsn,
+    _observe,
+    _operation,
+    _postgres,
+    _promotion,
+    _resume,
+    _system,
+)
+SCRIPT = """#!/usr/bin/python3
+import sys
+
+sys.path.insert(0, "/usr/lib/backup-ha")
+from backup_ha._cli import main
+
+raise SystemExit(main(sys.argv[1:]))
+"""
+ARGUMENTS = {
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "content": {"type": "str", "required": True},
+            "mode": {"type": "str", "default": "0644"},
+            "group": {"type": "str", "default": "root"},
+        },
+    },
+    "library": {"type": "bool", "default": False},
+}
+
+
+def library_files() -> list[dict[str, str]]:
+    """The sources of the modules imported above, as Ansible packed them."""
+    files = [{"path": str(LIBRARY / "__init__.py"), "content": "", "mode": "0644", "group": "root"}]
+    for loaded in NODE_MODULES:
+        spec = importlib.util.find_spec(loaded.__name__)
+        source = spec.loader.get_source(loaded.__name__) if spec and spec.loader else None  # type: ignore[attr-defined]
+        name = loaded.__name__.rpartition(".")[2]
+        files.append({"path": str(LIBRARY / f"{name}.py"), "content": source, "mode": "0644", "group": "root"})
+    return [*files, {"path": str(COMMAND), "content": SCRIPT, "mode": "0755", "group": "root"}]
+
+
+def differs(wanted: dict[str, str]) -> bool:
+    path = Path(wanted["path"])
+    try:
+        status = path.stat()
+        mode = status.st_mode & 0o7777
+        same_owner = status.st_uid == 0 and grp.getgrgid(status.st_gid).gr_name == wanted["group"]
+        return not (same_owner and mode == int(wanted["mode"], 8) and path.read_text("utf-8") == wanted["content"])
+    except FileNotFoundError:
+        return True
+
+
+def write(wanted: dict[str, str]) -> None:
+    path = Path(wanted["path"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _system.write_durably(path, wanted["content"], mode=int(wanted["mode"], 8))
+    os.chown(path, 0, grp.getgrnam(wanted["group"]).gr_gid)
+
+
+def difference(wanted: dict[str, str]) -> dict[str, str]:
+    path = Path(wanted["path"])
+    before = path.read_text("utf-8") if path.exists() else ""
+    return {"before_header": str(path), "after_header": str(path), "before": before, "after": wanted["content"]}
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    shown = list(module.params["files"])
+    hidden = library_files() if module.params["library"] else []
+    changed = [wanted for wanted in [*hidden, *shown] if differs(wanted)]
+    diff = [difference(wanted) for wanted in changed if wanted not in hidden]
+    if not module.check_mode:
+        for wanted in changed:
+            write(wanted)
+    return {"changed": bool(changed), "written": [wanted["path"] for wanted in changed], "diff": diff}
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_key
+short_description: Make this node's private key, and ask for a certificate when it needs one
+version_added: 0.1.0
+description:
+  - Makes the key that PostgreSQL and the node's own tools use, where it is used. It never leaves the node.
+  - Returns a signing request when the node has no certificate, or one that is not good any more.
+options:
+  names:
+    description: The names under which this node is reached, the endpoint's included.
+    type: list
+    elements: str
+    default: []
+  addresses:
+    description: The addresses under which this node is reached, the endpoint's included.
+    type: list
+    elements: str
+    required: true
+  authority:
+    description: The certificate of the cluster's authority, when it is known; a node certificate of another one is renewed.
+    type: str
+extends_documentation_fragment:
+  - duet.backup_ha.attributes
+  - duet.backup_ha.attributes.changes
+author:
+  - Duet contributors (@duet)
+seealso:
+  - module: duet.backup_ha.node_certificate
+"""
+
+EXAMPLES = r"""
+- name: Make the key
+  duet.backup_ha.node_key:
+    names: [node1.example.org, backup.example.org]
+    addresses: [192.0.2.11, 192.0.2.10]
+  register: key
+"""
+
+RETURN = r"""
+request:
+  description: The signing request, as PEM text; empty when the certificate is good.
+  returned: success
+  type: str
+subject_names:
+  description: The alternative names that the certificate has to have, in openssl's notation.
+  returned: success
+  type: str
+problem:
+  description: Why a new certificate is needed.
+  returned: when one is
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.duet.backup_ha.plugins.module_utils import _certificates as tls
+from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+
+ARGUMENTS = {
+    "names": {"type": "list", "elements": "str", "default": []},
+    "addresses": {"type": "list", "elements": "str", "required": True},
+    "authority": {"type": "str"},
+}
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    names = tls.subject_names(module.params["names"], module.params["addresses"])
+    key = tls.TLS_DIRECTORY / "node.key"
+    problem = tls.certificate_problem(tls.TLS_DIRECTORY, names) if key.exists() else "it has none"
+    if module.check_mode:
+        return {"changed": bool(problem), "request": "", "subject_names": names, "problem": problem}
+    made = tls.ensure_key(key, "postgres")
+    request = tls.signing_request(key) if problem else ""
+    return {"changed": made, "request": request, "subject_names": names, "problem": problem}
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: operation
+short_description: Begin or end an operation, so that a cluster has one at a time
+version_added: 0.1.0
+description:
+  - Writes a record of the operation to this node's disk, or removes it. While the record is there, no other operation begins.
+  - The record has a lease of 60 seconds that every later task of the operation renews. A record whose lease has run out, or
+    whose control process is known to be dead, was left over by an interruption, and the next operation takes its place.
+  - The action of the same name fills in O(by), O(controller) and O(dead_controllers).
+options:
+  state:
+    description: What to do with the record.
+    type: str
+    choices: [begun, ended]
+    required: true
+  id:
+    description: What identifies the operation.
+    type: str
+    required: true
+  kind:
+    description: The operation's name.
+    type: str
+    default: operation
+  by:
+    description: Who runs it, and where.
+    type: str
+    default: unknown
+  controller:
+    description: Which process on which control node runs it.
+    type: str
+    default: ""
+  dead_controllers:
+    description: Control processes that are known to have ended.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - duet.backup_ha.attributes
+  - duet.backup_ha.attributes.changes
+author:
+  - Duet contributors (@duet)
+"""
+
+EXAMPLES = r"""
+- name: Begin
+  duet.backup_ha.operation:
+    state: begun
+    id: "{{ ansible_date_time.epoch }}"
+    kind: switchover
+"""
+
+RETURN = r"""
+left_over:
+  description: The record of an interrupted operation whose place was taken.
+  returned: when there was one
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.duet.backup_ha.plugins.module_utils import _operation
+from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["begun", "ended"], "required": True},
+    "id": {"type": "str", "required": True},
+    "kind": {"type": "str", "default": "operation"},
+    "by": {"type": "str", "default": "unknown"},
+    "controller": {"type": "str", "default": ""},
+    "dead_controllers": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    wanted = module.params
+    previous = _operation.read_operation()
+    ours = previous is not None and previous["id"] == wanted["id"]
+    if wanted["state"] == "ended":
+        ended = ours if module.check_mode else _operation.end(wanted["id"])
+        return {"changed": ended}
+    if module.check_mode:
+        _operation.refuse_if_busy(previous, wanted["id"], wanted["dead_controllers"])
+        return {"changed": not ours, "left_over": None if ours else previous}
+    left = _operation.begin(
+        wanted["id"], wanted["kind"], wanted["by"], wanted["controller"], wanted["dead_controllers"]
+    )
+    return {"changed": not ours, "left_over": left}
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+
+
+if __name__ == "__main__":
+    main()

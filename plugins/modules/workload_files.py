@@ -1,0 +1,122 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: workload_files
+short_description: Replicate the workload's configuration files through the database
+version_added: 0.1.0
+description:
+  - With O(state=captured) on the primary, stores the workload's files in the database C(backup_ha), so that they travel in
+    the same stream as everything else.
+  - With O(state=applied) on the secondary, brings the file system to what the database holds. A file that is replaced or
+    removed is put aside below C(/var/lib/backup-ha/replaced) first.
+options:
+  state:
+    description: What to do.
+    type: str
+    choices: [captured, applied]
+    required: true
+  lsn:
+    description: With O(state=applied), wait until this position in the WAL is replayed.
+    type: str
+extends_documentation_fragment:
+  - duet.backup_ha.attributes
+  - duet.backup_ha.attributes.changes
+  - duet.backup_ha.attributes.node
+attributes:
+  diff_mode:
+    support: partial
+    details: Names the paths. The contents may hold secrets and are never shown.
+"""
+
+EXAMPLES = r"""
+- name: Capture the configuration on the primary
+  duet.backup_ha.workload_files:
+    state: captured
+  register: captured
+
+- name: Apply it on the secondary
+  duet.backup_ha.workload_files:
+    state: applied
+    lsn: "{{ captured.lsn }}"
+"""
+
+RETURN = r"""
+written:
+  description: Paths that were (in check mode, would be) captured or written.
+  returned: success
+  type: list
+  elements: str
+removed:
+  description: Paths that were (in check mode, would be) removed.
+  returned: success
+  type: list
+  elements: str
+lsn:
+  description: The position in the WAL after the capture.
+  returned: success
+  type: str
+kept:
+  description: Where replaced files were put aside.
+  returned: when files were replaced
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.duet.backup_ha.plugins.module_utils import _files
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (
+    Connection,
+    await_replay_of,
+    connect_cluster_database,
+    one,
+)
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["captured", "applied"], "required": True},
+    "lsn": {"type": "str"},
+}
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    config = require_config()
+    step = captured if module.params["state"] == "captured" else applied
+    with connect_cluster_database(config.postgresql) as connection:
+        result = step(module, config, connection)
+    paths = {"before": "", "after": "".join(f"{path}\n" for path in result["written"])}
+    return {**result, "changed": bool(result["written"] or result["removed"]), "diff": paths}
+
+
+def captured(module: AnsibleModule, config: NodeConfig, connection: Connection) -> dict[str, Any]:
+    found = _files.scan(config.workload)
+    wanted = {path: entry.digest for path, entry in found.items()}
+    write, remove = _files.changes(wanted, _files.stored(connection))
+    if not module.check_mode:
+        _files.capture(connection, found, write, remove)
+    return {"written": write, "removed": remove, "lsn": one(connection, "SELECT pg_current_wal_lsn()::text")}
+
+
+def applied(module: AnsibleModule, config: NodeConfig, connection: Connection) -> dict[str, Any]:
+    if module.params["lsn"]:
+        await_replay_of(connection, module.params["lsn"], timeout=30)
+    present = {path: entry.digest for path, entry in _files.scan(config.workload).items()}
+    write, remove = _files.changes(_files.stored(connection), present)
+    kept = None
+    if not module.check_mode:
+        kept = _files.apply(_files.load(connection, write), remove)
+    return {"written": write, "removed": remove, "lsn": module.params["lsn"], "kept": str(kept) if kept else None}
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+
+
+if __name__ == "__main__":
+    main()
