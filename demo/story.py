@@ -160,12 +160,12 @@ class Story:
             step.result = f"{loss.acknowledged} acknowledged, {loss.count} lost"
         self._notes += [client.gap.why] if client.gap.why else []
         self._notes += verdict.why
-        patient = seen.clients["patient"].gap.gap_ms
+        patient = seen.clients["patient"].gap
         probes = ", ".join(f"{name} {count.probes}" for name, count in verdict.counts.items())
         self._notes += [
             f"{old} -> {new}; {client.gap.acknowledged} commits acknowledged during the playbook, "
             f"{client.gap.doubt} sent and never answered, usually one every {client.gap.usual_ms or 0:.0f} ms at most",
-            f"a client that connects as libpq does saw a gap of {patient or 0:.0f} ms",
+            f"a client that connects as libpq does saw a gap of {patient.why or f'{patient.gap_ms:.0f} ms'}",
             f"writes tried on each node at its own address meanwhile: {probes}",
         ]
 

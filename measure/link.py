@@ -31,7 +31,7 @@ class Limits:
 
 
 QUICK = Limits(silence=0.1, stagger=0.005, handshake=1.0, query=1.0)
-PATIENT = Limits(silence=60.0, stagger=60.0, handshake=60.0, query=60.0)
+PATIENT = Limits(silence=60.0, stagger=60.0, handshake=60.0, query=60.0, tries=1)
 LIMITS = {"quick": QUICK, "patient": PATIENT}
 
 
