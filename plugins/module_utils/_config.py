@@ -100,7 +100,9 @@ def slot_name(node: str) -> str:
 def parse_config(data: dict[str, Any]) -> NodeConfig:
     """Build the configuration from its JSON document; a missing key is named by its path."""
     try:
-        workload = {k: tuple(v) if isinstance(v, list) else v for k, v in data.get("workload", {}).items()}
+        workload: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.get("workload", {}).items()
+        }
         return NodeConfig(
             cluster=data["cluster"],
             node=data["node"],

@@ -74,7 +74,7 @@ def ensure(server: Postgresql) -> list[str]:
         if f"rights of {REPLICATION_ROLE}" in wanted:
             connection.execute(f"GRANT pg_monitor, pg_checkpoint TO {REPLICATION_ROLE}")
             for function in _FUNCTIONS:
-                connection.execute(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {REPLICATION_ROLE}")  # type: ignore[arg-type]
+                connection.execute(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {REPLICATION_ROLE}")
         if f"database {DATABASE}" in wanted:
             connection.execute(
                 f"CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -91,7 +91,7 @@ def _ensure_tables(connection: Connection, wanted: list[str]) -> None:
         connection.execute("CREATE SCHEMA IF NOT EXISTS backup_ha")
     for name, statement in _TABLES.items():
         if f"table {DATABASE}.{name}" in wanted:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
     if f"table {DATABASE}.probe" in wanted:
         connection.execute(f"GRANT USAGE ON SCHEMA backup_ha TO {PROBE_ROLE}")
         connection.execute(f"GRANT SELECT, INSERT, UPDATE ON backup_ha.probe TO {PROBE_ROLE}")
@@ -107,7 +107,7 @@ def issue_ticket(server: Postgresql) -> dict[str, Any]:
         verifier = connection.pgconn.encrypt_password(password.encode(), PROBE_ROLE.encode(), b"scram-sha-256").decode()
         until = one(connection, f"SELECT (now() + interval '{TICKET_LIFETIME}')::text")
         # The verifier and the time are made here; they hold no quote that could end the literal.
-        connection.execute(f"ALTER ROLE {PROBE_ROLE} PASSWORD '{verifier}' VALID UNTIL '{until}'")  # type: ignore[arg-type]
+        connection.execute(f"ALTER ROLE {PROBE_ROLE} PASSWORD '{verifier}' VALID UNTIL '{until}'")
         timeline = one(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
     return {"password": password, "timeline": int(timeline, 16)}
 
@@ -116,9 +116,11 @@ def record_history(server: Postgresql, entry: dict[str, Any]) -> None:
     """Add one line to the history of role changes. Keys as the table's columns; ``started`` in epoch seconds."""
     with connect_cluster_database(server) as connection:
         connection.execute(
-            "INSERT INTO backup_ha.history (operation, kind, from_node, to_node, timeline, lsn, started, outcome, who, why)"
-            " SELECT operation, kind, from_node, to_node, timeline, pg_current_wal_lsn(), to_timestamp(started), outcome,"
-            " who, why FROM json_to_record(%s::json) AS e(operation text, kind text, from_node text, to_node text,"
+            "INSERT INTO backup_ha.history"
+            " (operation, kind, from_node, to_node, timeline, lsn, started, outcome, who, why)"
+            " SELECT operation, kind, from_node, to_node, timeline, pg_current_wal_lsn(), to_timestamp(started),"
+            " outcome, who, why"
+            " FROM json_to_record(%s::json) AS e(operation text, kind text, from_node text, to_node text,"
             " timeline int, started float, outcome text, who text, why text)",
             (json.dumps(entry),),
         )

@@ -74,7 +74,7 @@ def _read(path: Path) -> Entry:
         raise BackupHaError(f"{path} is neither a file, a directory nor a symbolic link; it can't be replicated.")
     if kind == "file" and status.st_size > MAXIMUM_BYTES:
         raise BackupHaError(f"{path} has {status.st_size} bytes; a replicated file may have {MAXIMUM_BYTES}.")
-    content = {"file": path.read_bytes, "link": lambda: os.readlink(path).encode(), "directory": bytes}[kind]()
+    content = path.read_bytes() if kind == "file" else os.readlink(path).encode() if kind == "link" else b""
     owner = pwd.getpwuid(status.st_uid).pw_name
     return Entry(str(path), kind, stat.S_IMODE(status.st_mode), owner, grp.getgrgid(status.st_gid).gr_name, content)
 

@@ -24,6 +24,7 @@ from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, U
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
 from ._postgres import (
     Connection,
+    SessionError,
     connect_local,
     connect_peer,
     control_data,
@@ -161,14 +162,12 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
 
 def _promote_peer(config: NodeConfig, peer: Connection) -> None:
     """The point of no return. After a broken session the other node is asked anew, and only a clear answer counts."""
-    import psycopg
-
     intend_demotion()
     try:
         request_promotion(peer)
         wait_until_writer(peer, timeout=30)
         return
-    except psycopg.Error:
+    except SessionError:
         pass
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

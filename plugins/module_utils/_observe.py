@@ -75,7 +75,7 @@ def observe_node(config: NodeConfig | None, postgresql: Postgresql | None = None
         "operation": read_operation(),
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
-    if config:
+    if config and server:
         observed["services"] = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units])
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = workload_version(config)

@@ -25,6 +25,9 @@ try:
 except ImportError:  # a blank server; only what needs a session fails, with a sentence
     psycopg = None  # type: ignore[assignment]
 
+# What a session raises when it breaks or its statement fails.
+SessionError: type[Exception] = psycopg.Error if psycopg else Exception
+
 if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[Any, ...]]
 else:
@@ -53,14 +56,14 @@ def as_user(name: str) -> Iterator[None]:
         os.setegid(before[1])
 
 
-def _require_psycopg() -> None:
+def require_driver() -> None:
     if psycopg is None:
         raise BackupHaError("python3-psycopg is not installed on this server.")
 
 
 def connect_local(server: Postgresql, dbname: str = SUPERUSER) -> Connection:
     """A superuser's session through the local socket. Raises UnreachableError when no server listens there."""
-    _require_psycopg()
+    require_driver()
     try:
         with as_user(SUPERUSER):
             return psycopg.connect(
@@ -74,7 +77,7 @@ def connect_local(server: Postgresql, dbname: str = SUPERUSER) -> Connection:
                 application_name="backup-ha",
             )
     except psycopg.OperationalError as error:
-        raise UnreachableError(f"The local PostgreSQL does not answer: {_first_line(error)}") from error
+        raise UnreachableError(f"The local PostgreSQL does not answer: {first_line(error)}") from error
 
 
 def connect_peer(config: NodeConfig, timeout: float = 2.0, dbname: str = "postgres") -> Connection:
@@ -82,7 +85,7 @@ def connect_peer(config: NodeConfig, timeout: float = 2.0, dbname: str = "postgr
 
     libpq rounds its own time-out up to two seconds, so whether anybody listens is asked with a socket first.
     """
-    _require_psycopg()
+    require_driver()
     port = config.postgresql.port
     try:
         socket.create_connection((config.peer_address, port), timeout=timeout).close()
@@ -100,7 +103,7 @@ def connect_peer(config: NodeConfig, timeout: float = 2.0, dbname: str = "postgr
         )
     except (OSError, psycopg.OperationalError) as error:
         where = f"{config.peer} ({config.peer_address}, port {port})"
-        raise UnreachableError(f"PostgreSQL on {where} does not answer: {_first_line(error)}") from error
+        raise UnreachableError(f"PostgreSQL on {where} does not answer: {first_line(error)}") from error
 
 
 def peer_parameters(config: NodeConfig) -> dict[str, Any]:
@@ -121,20 +124,20 @@ def connect_cluster_database(server: Postgresql) -> Connection:
     return connect_local(server, DATABASE)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 
 def one(connection: Connection, query: str, *parameters: Any) -> Any:
     """The first column of the first row; None when there is no row."""
-    row = connection.execute(query, parameters or None).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(query, parameters or None).fetchone()
     return row[0] if row else None
 
 
 def rows(connection: Connection, query: str, *parameters: Any) -> list[dict[str, Any]]:
     """Every row as a dictionary, by column name."""
-    cursor = connection.execute(query, parameters or None)  # type: ignore[arg-type]
+    cursor = connection.execute(query, parameters or None)
     names = [column.name for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 

@@ -118,7 +118,8 @@ def _major(server: Server) -> str | None:
     postgresql = server.found["postgresql"]
     if postgresql["server"]:
         return str(postgresql["server"]["version"])
-    return postgresql["installed"][-1] if postgresql["installed"] else postgresql["available"]
+    version: str | None = postgresql["installed"][-1] if postgresql["installed"] else postgresql["available"]
+    return version
 
 
 def _versions(primary: Server, secondary: Server) -> list[str]:
@@ -130,8 +131,8 @@ def _versions(primary: Server, secondary: Server) -> list[str]:
     ours, theirs = _major(primary), _major(secondary)
     if ours and theirs and ours != theirs:
         reasons.append(
-            f"{secondary.name} has PostgreSQL {theirs}, {primary.name} has PostgreSQL {ours}; the major versions must be "
-            f"the same. Install postgresql-{ours} on {secondary.name}, or upgrade {primary.name} first."
+            f"{secondary.name} has PostgreSQL {theirs}, {primary.name} has PostgreSQL {ours}; the major versions must "
+            f"be the same. Install postgresql-{ours} on {secondary.name}, or upgrade {primary.name} first."
         )
     return reasons
 
@@ -210,8 +211,8 @@ def _names(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
         back = server.found["reverse"].get(wanted.endpoint_address, [])
         if wanted.endpoint_address not in forward:
             reasons.append(
-                f"On {server.name} the name {wanted.endpoint_name} leads to {', '.join(forward) or 'no address'} instead "
-                f"of {wanted.endpoint_address}. Correct the DNS entry or /etc/hosts."
+                f"On {server.name} the name {wanted.endpoint_name} leads to {', '.join(forward) or 'no address'} "
+                f"instead of {wanted.endpoint_address}. Correct the DNS entry or /etc/hosts."
             )
         elif wanted.endpoint_name not in back:
             reasons.append(
@@ -262,7 +263,8 @@ def _locales(primary: Server, secondary: Server, ours: dict[str, Any]) -> list[s
     if not missing:
         return []
     return [
-        f"{secondary.name} lacks the locale {', '.join(missing)} that databases on {primary.name} use. Generate it there."
+        f"{secondary.name} lacks the locale {', '.join(missing)} that databases on {primary.name} use. "
+        "Generate it there."
     ]
 
 
@@ -279,6 +281,6 @@ def _space(primary: Server, secondary: Server, ours: dict[str, Any], theirs: dic
     if free >= needed:
         return []
     return [
-        f"{secondary.name} has {format_bytes(free)} free under /var/lib/postgresql; {format_bytes(needed)} are needed for "
-        f"the copy of {primary.name}. Free or add space."
+        f"{secondary.name} has {format_bytes(free)} free under /var/lib/postgresql; {format_bytes(needed)} are needed "
+        f"for the copy of {primary.name}. Free or add space."
     ]

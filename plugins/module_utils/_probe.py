@@ -12,7 +12,12 @@ from typing import Any
 
 from ._database import TICKET_LIFETIME
 from ._errors import BackupHaError
-from ._postgres import _first_line, _require_psycopg, psycopg
+from ._postgres import first_line, require_driver
+
+try:
+    import psycopg
+except ImportError:  # require_driver() says so
+    psycopg = None  # type: ignore[assignment]
 
 _WRITE = """
 INSERT INTO backup_ha.probe (asked_by) VALUES (%s) ON CONFLICT (asked_by) DO UPDATE SET asked = clock_timestamp()
@@ -26,7 +31,7 @@ def probe_endpoint(
 
     Returns timeline and attempts. Raises BackupHaError with the last thing that was found.
     """
-    _require_psycopg()
+    require_driver()
     deadline = time.monotonic() + timeout
     attempts = 0
     with tempfile.NamedTemporaryFile("w", suffix=".crt") as ca:
@@ -40,7 +45,7 @@ def probe_endpoint(
                     return {"timeline": found, "attempts": attempts}
                 problem = f"it leads to a writer on timeline {found}, expected was {timeline}"
             except psycopg.Error as error:
-                problem = _first_line(error)
+                problem = first_line(error)
             if time.monotonic() > deadline:
                 raise BackupHaError(
                     f"The endpoint {address} does not lead to the primary: {problem} (after {attempts} attempts; the "

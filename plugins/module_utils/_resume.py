@@ -47,7 +47,10 @@ def decide_resume(
 
 
 def resume(config: NodeConfig, patience: float, alone: bool = False) -> str:
-    """Ask until there is an answer or ``patience`` seconds are over. Returns ``promoted``, ``follows`` or the reason."""
+    """Ask until there is an answer or ``patience`` seconds are over.
+
+    Returns ``promoted``, ``follows`` or the reason for staying read-only.
+    """
     deadline = time.monotonic() + patience
     while True:
         with wait_for_session(config.postgresql, timeout=max(1.0, deadline - time.monotonic())) as local:

@@ -201,7 +201,8 @@ def _survey_running(server: Postgresql) -> dict[str, Any]:
     managed = ", ".join(f"'{name}'" for name in MANAGED_SETTINGS)
     facts = psql(
         server,
-        "SELECT pg_is_in_recovery() AS recovering, (SELECT sum(pg_database_size(oid))::bigint FROM pg_database) AS size",
+        "SELECT pg_is_in_recovery() AS recovering,"
+        " (SELECT sum(pg_database_size(oid))::bigint FROM pg_database) AS size",
     )[0]
     return {
         "role": "secondary" if facts["recovering"] else "primary",

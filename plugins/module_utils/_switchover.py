@@ -14,7 +14,7 @@ from ._lsn import format_bytes
 
 @dataclass(frozen=True)
 class Limits:
-    """What the operator allows: bytes of WAL that the secondary may be behind, WAL files that may wait for archiving."""
+    """What the operator allows: bytes of WAL that the secondary may be behind, WAL files that wait for archiving."""
 
     lag_bytes: int = 16 * 1024 * 1024
     archive_waiting: int = 16

@@ -101,7 +101,8 @@ def _next_without_writer(nodes: dict[str, dict[str, Any] | None]) -> str:
     stopped = sorted(name for name, node in nodes.items() if node and node["role"] == "stopped")
     if stopped:
         unit = nodes[stopped[0]]["postgresql"].get("unit", "postgresql")  # type: ignore[index]
-        return f"Start PostgreSQL on {' and '.join(stopped)} (systemctl start {unit}): the former primary resumes by itself."
+        where = " and ".join(stopped)
+        return f"Start PostgreSQL on {where} (systemctl start {unit}): the former primary resumes by itself."
     return "journalctl -u backup-ha-resume says on each node what it waits for."
 
 

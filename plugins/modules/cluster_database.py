@@ -10,7 +10,8 @@ module: cluster_database
 short_description: Create the roles, rights and tables that the cluster needs
 version_added: 0.1.0
 description:
-  - Creates, on the primary, the replication role with the least rights that replication, handover and C(pg_rewind) need,
+  - Creates, on the primary, the replication role with the least rights that replication, handover and
+    C(pg_rewind) need,
     the role for the proof from outside, and the database C(backup_ha) with its tables.
   - No role gets a stored password. The replication role is known by its certificate.
 options:

@@ -10,15 +10,19 @@ module: cluster_status
 short_description: Judge clusters from what their nodes said, and show the verdicts
 version_added: 0.1.0
 description:
-  - Turns the observations of M(duet.backup_ha.node_info) into one verdict per cluster, with reasons and the next command.
+  - Turns the observations of M(duet.backup_ha.node_info) into one verdict per cluster, with reasons and the
+    next command.
   - Prints a table for people or one JSON document, and fails unless every cluster is healthy.
   - Runs on the control node as an action.
-  - V(healthy) means that the primary serves and the secondary follows in step. V(degraded) means that the primary serves
-    but something that protects it is missing or late. V(failed) means that nobody serves. V(split) means that both nodes
-    accept writes. V(unassembled) means that the servers are no cluster yet. V(unknown) means that too few nodes answered.
+  - V(healthy) means that the primary serves and the secondary follows in step. V(degraded) means that it serves
+    but something that protects it is missing or late. V(failed) means that nobody serves. V(split) means that
+    both nodes
+    accept writes. V(unassembled) means that the servers are no cluster yet. V(unknown) means that too few nodes
+    answered.
 options:
   clusters:
-    description: For each cluster's name, a dictionary of its nodes' names and observations; an empty one for a silent node.
+    description: For each cluster's name, a dictionary of its nodes' names and observations; an empty one for a
+      silent node.
     type: dict
     required: true
   output:
@@ -44,7 +48,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 clusters:
-  description: For each cluster C(cluster), C(verdict), C(primary), C(secondary), C(reasons), C(next) and its C(nodes).
+  description: For each cluster C(cluster), C(verdict), C(primary), C(secondary), C(reasons), C(next) and its
+    C(nodes).
   returned: always
   type: list
   elements: dict

@@ -10,7 +10,8 @@ module: endpoint_probe
 short_description: Prove from outside that the endpoint leads to the primary
 version_added: 0.1.0
 description:
-  - Connects to the cluster's endpoint over verified TLS, writes a row, and compares the timeline and the system identifier
+  - Connects to the cluster's endpoint over verified TLS, writes a row, and compares the timeline and the system
+    identifier
     with those of the node that claims to be the primary.
   - Run it on the control node (C(delegate_to=localhost)); it needs C(psycopg) there.
 options:

@@ -10,7 +10,8 @@ module: endpoint_ticket
 short_description: Issue a password for one proof from outside
 version_added: 0.1.0
 description:
-  - On the primary, gives the role C(backup_ha_probe) a random password that is good for two minutes and stored nowhere.
+  - On the primary, gives the role C(backup_ha_probe) a random password that is good for two minutes and stored
+    nowhere.
   - M(duet.backup_ha.endpoint_probe) uses it from the control node. Register the result with C(no_log).
 extends_documentation_fragment:
   - duet.backup_ha.attributes

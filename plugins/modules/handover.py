@@ -11,7 +11,8 @@ short_description: Exchange the roles of the two nodes
 version_added: 0.1.0
 description:
   - The critical section of a switchover. Run it on both nodes in one task, with O(side=give) on the primary and
-    O(side=take) on the secondary. The two calls meet through PostgreSQL; the control node is not needed once both have begun.
+    O(side=take) on the secondary. The two calls meet through PostgreSQL; the control node is not needed once both
+    have begun.
   - The giving node stops the workload and PostgreSQL, proves that the stop was clean, waits until the other node has
     replayed the last record, and promotes it. Then it starts again and follows.
   - The receiving node takes the endpoint the moment it accepts writes, and starts the workload.

@@ -10,7 +10,8 @@ module: node_files
 short_description: Put the node's own files in place, all in one call
 version_added: 0.1.0
 description:
-  - Writes configuration files, units and certificates, and installs the collection's node library, which is the very code
+  - Writes configuration files, units and certificates, and installs the collection's node library, which is the
+    very code
     that the modules run, for the units and the on-node command C(backup-ha).
   - Files are replaced atomically. Nothing is written when nothing differs.
 options:
@@ -137,7 +138,7 @@ def library_files() -> list[dict[str, str]]:
     files = [{"path": str(LIBRARY / "__init__.py"), "content": "", "mode": "0644", "group": "root"}]
     for loaded in NODE_MODULES:
         spec = importlib.util.find_spec(loaded.__name__)
-        source = spec.loader.get_source(loaded.__name__) if spec and spec.loader else None  # type: ignore[attr-defined]
+        source: str = spec.loader.get_source(loaded.__name__) if spec else ""  # type: ignore[union-attr]
         name = loaded.__name__.rpartition(".")[2]
         files.append({"path": str(LIBRARY / f"{name}.py"), "content": source, "mode": "0644", "group": "root"})
     return [*files, {"path": str(COMMAND), "content": SCRIPT, "mode": "0755", "group": "root"}]

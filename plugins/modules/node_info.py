@@ -10,7 +10,8 @@ module: node_info
 short_description: Read the state of one node of a cluster
 version_added: 0.1.0
 description:
-  - Reads what is true on this node now. The role, the timeline, WAL positions, slots, senders and receiver, lag in bytes
+  - Reads what is true on this node now. The role, the timeline, WAL positions, slots, senders and receiver, lag
+    in bytes
     and seconds, services, the endpoint, versions and the operation under way.
   - Changes nothing. Works on a server that is no node too, and on a node whose PostgreSQL is stopped.
 extends_documentation_fragment:
@@ -50,7 +51,8 @@ node:
       sample: vault
     role:
       description:
-        - V(primary) accepts writes, V(secondary) is in recovery, V(stopped) has no running server, V(none) has no PostgreSQL.
+        - V(primary) accepts writes, V(secondary) is in recovery, V(stopped) has no server running,
+          V(none) no PostgreSQL.
       type: str
       sample: primary
     time:
@@ -63,7 +65,8 @@ node:
           C(system_identifier), and C(control) from the control file, which is there without a running server too.
       type: dict
     services:
-      description: The primary target, the endpoint, PostgreSQL and the workload's units, each with C(active), C(sub), C(enabled).
+      description: The primary target, the endpoint, PostgreSQL and the workload's units, each with C(active),
+        C(sub), C(enabled).
       type: dict
     endpoint:
       description: The endpoint's C(address), and whether this node has it (C(held)).

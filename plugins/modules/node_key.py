@@ -23,9 +23,6 @@ options:
     type: list
     elements: str
     required: true
-  authority:
-    description: The certificate of the cluster's authority, when it is known; a node certificate of another one is renewed.
-    type: str
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.changes
@@ -52,6 +49,10 @@ subject_names:
   description: The alternative names that the certificate has to have, in openssl's notation.
   returned: success
   type: str
+keeps_authority:
+  description: Whether this node keeps the key of the cluster's certificate authority.
+  returned: success
+  type: bool
 problem:
   description: Why a new certificate is needed.
   returned: when one is
@@ -67,7 +68,6 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_
 ARGUMENTS = {
     "names": {"type": "list", "elements": "str", "default": []},
     "addresses": {"type": "list", "elements": "str", "required": True},
-    "authority": {"type": "str"},
 }
 
 
@@ -75,11 +75,13 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     names = tls.subject_names(module.params["names"], module.params["addresses"])
     key = tls.TLS_DIRECTORY / "node.key"
     problem = tls.certificate_problem(tls.TLS_DIRECTORY, names) if key.exists() else "it has none"
+    authority = (tls.CA_DIRECTORY / "ca.key").exists()
+    state = {"subject_names": names, "problem": problem, "keeps_authority": authority}
     if module.check_mode:
-        return {"changed": bool(problem), "request": "", "subject_names": names, "problem": problem}
+        return {**state, "changed": bool(problem), "request": ""}
     made = tls.ensure_key(key, "postgres")
     request = tls.signing_request(key) if problem else ""
-    return {"changed": made, "request": request, "subject_names": names, "problem": problem}
+    return {**state, "changed": made, "request": request}
 
 
 def main() -> None:

@@ -10,9 +10,12 @@ module: operation
 short_description: Begin or end an operation, so that a cluster has one at a time
 version_added: 0.1.0
 description:
-  - Writes a record of the operation to this node's disk, or removes it. While the record is there, no other operation begins.
-  - The record has a lease of 60 seconds that every later task of the operation renews. A record whose lease has run out, or
-    whose control process is known to be dead, was left over by an interruption, and the next operation takes its place.
+  - Writes a record of the operation to this node's disk, or removes it. While the record is there, no other
+    operation begins.
+  - The record has a lease of 60 seconds that every later task of the operation renews. A record whose lease has
+    run out, or
+    whose control process is known to be dead, was left over by an interruption, and the next operation takes
+    its place.
   - The action of the same name fills in O(by), O(controller) and O(dead_controllers).
 options:
   state:

@@ -10,14 +10,16 @@ module: promote
 short_description: Make this node the primary when the other one grants it
 version_added: 0.1.0
 description:
-  - Asks the other node over an authenticated connection. When that one is in recovery and not ahead, this node is promoted
+  - Asks the other node over an authenticated connection. When that one is in recovery and not ahead, this node
+    is promoted
     while a lock is held on both, takes the endpoint and starts the workload.
   - Only a node that was primary when it stopped is promoted; in a planned exchange use M(duet.backup_ha.handover).
   - On a node that accepts writes already, it sees to it that the endpoint and the workload run.
 options:
   alone:
     description:
-      - Your word that the other node is not primary and will not come back as one, for instance because it is switched off.
+      - Your word that the other node is not primary and will not come back as one, for instance because it is
+        switched off.
       - It counts only when the other node does not answer.
     type: bool
     default: false

@@ -10,7 +10,8 @@ module: server_info
 short_description: Survey a server before it becomes a node
 version_added: 0.1.0
 description:
-  - Reads everything that the checks of an assembly compare. Platform, locales, addresses, name resolution, who answers for
+  - Reads everything that the checks of an assembly compare. Platform, locales, addresses, name resolution, who
+    answers for
     the endpoint's address, and what PostgreSQL is installed and holds.
   - Changes nothing. The endpoint is asked for with ARP probes, which do not disturb a machine that has the address.
 options:
@@ -76,7 +77,8 @@ server:
       description: For each address, the names it leads to.
       type: dict
     endpoint:
-      description: The interface and prefix where the endpoint would live, whether it is C(held) here, and who else answers.
+      description: The interface and prefix where the endpoint would live, whether it is C(held) here, and who
+        else answers.
       type: dict
     postgresql:
       description: The installed and available versions and, in C(server), the cluster with its content and settings.

@@ -10,10 +10,10 @@ module: workload_files
 short_description: Replicate the workload's configuration files through the database
 version_added: 0.1.0
 description:
-  - With O(state=captured) on the primary, stores the workload's files in the database C(backup_ha), so that they travel in
-    the same stream as everything else.
-  - With O(state=applied) on the secondary, brings the file system to what the database holds. A file that is replaced or
-    removed is put aside below C(/var/lib/backup-ha/replaced) first.
+  - With O(state=captured) on the primary, stores the workload's files in the database C(backup_ha), so that they
+    travel in the same stream as everything else.
+  - With O(state=applied) on the secondary, brings the file system to what the database holds. A file that is replaced
+    or removed is put aside below C(/var/lib/backup-ha/replaced) first.
 options:
   state:
     description: What to do.
