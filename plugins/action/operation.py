@@ -38,9 +38,10 @@ class ActionModule(ActionBase):
             "by": f"{getpass.getuser()}@{socket.gethostname()}",
             "controller": ours,
         }
-        node = self._execute_module("duet.backup_ha.node_info", module_args={}, task_vars=task_vars)
-        record = (node.get("node") or {}).get("operation")
-        if record and is_dead(record.get("controller", ""), ours):
+        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        record = answer.get("operation")
+        if answer.get("failed") and record and is_dead(record.get("controller", ""), ours):
             arguments["dead_controllers"] = [record["controller"]]
-        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+            answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        result.update(answer)
         return result

@@ -17,7 +17,7 @@ from typing import Any
 
 from . import _endpoint
 from ._clone import holds_user_data
-from ._config import Endpoint, Postgresql
+from ._config import CONFIG_PATH, Endpoint, Postgresql
 from ._errors import BackupHaError
 from ._observe import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
@@ -30,15 +30,23 @@ MANAGED_SETTINGS = ("primary_conninfo", "primary_slot_name", "restart_after_cras
 
 
 def survey(
-    names: list[str], addresses: list[str], endpoint: str, cluster: str = "main", secret_files: list[str] | None = None
+    names: list[str],
+    addresses: list[str],
+    endpoint: str,
+    cluster: str = "main",
+    secret_files: list[str] | None = None,
+    packages: list[str] | None = None,
 ) -> dict[str, Any]:
     """Everything the checks compare, as plain data.
 
     ``names`` and ``addresses`` are looked up on this server, forward and reverse; ``endpoint`` is asked for on the
-    interface of the subnet that holds it; ``secret_files`` are files whose passwords only their owners may read.
+    interface of the subnet that holds it; ``secret_files`` are files whose passwords only their owners may read; of
+    ``packages`` those that are not installed are returned.
     """
     interfaces = read_interfaces()
     return {
+        "assembled": CONFIG_PATH.exists(),
+        "missing_packages": missing_packages(packages or []),
         "hostname": socket.gethostname(),
         "architecture": platform.machine(),
         "system": read_os_release(),
@@ -53,6 +61,13 @@ def survey(
         "postgresql": survey_postgresql(cluster),
         "secret_files": survey_secrets(secret_files or []),
     }
+
+
+def missing_packages(packages: list[str]) -> list[str]:
+    """Those of Debian's packages that are not installed, without the second that apt's own cache takes."""
+    listed = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *packages], check=False)
+    installed = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
+    return [name for name in packages if name not in installed]
 
 
 def read_os_release() -> str:

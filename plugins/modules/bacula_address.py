@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Looks at the C(Director) resources of a Bacula configuration, of the Director itself or of a console, and replaces
     an address that leads to loopback or to a node by another one.
-  - Nothing else in the files changes. An address that leads anywhere else stays, and so does a resource that has none.
+  - Nothing else in the files changes. An address that leads anywhere else stays, and so does a resource that
+    has none.
   - Follows included files and changes the value where it is written.
 options:
   path:

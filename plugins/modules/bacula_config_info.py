@@ -187,7 +187,8 @@ refusals:
   elements: str
   sample:
     - >-
-      Storage 'File' has Address = localhost in /etc/bacula/bacula-dir.conf:122, which is the node itself; a repository
+      Storage 'File' has Address = localhost in /etc/bacula/bacula-dir.conf:122, which is the node itself; a
+      repository
       on a node is out of reach when the node is. Move it to another host, or set backup_ha_allow_local_repository.
 """
 

@@ -33,6 +33,11 @@ options:
     description: The name of the PostgreSQL cluster in Debian's sense.
     type: str
     default: main
+  packages:
+    description: Debian packages to look for.
+    type: list
+    elements: str
+    default: []
   secret_files:
     description: Files that hold passwords and must not be readable by everybody.
     type: list
@@ -62,6 +67,13 @@ server:
   returned: success
   type: dict
   contains:
+    assembled:
+      description: Whether this server is a node of a cluster already.
+      type: bool
+    missing_packages:
+      description: Those of O(packages) that are not installed.
+      type: list
+      elements: str
     architecture:
       description: The machine's architecture.
       type: str
@@ -94,6 +106,7 @@ ARGUMENTS = {
     "addresses": {"type": "list", "elements": "str", "default": []},
     "endpoint": {"type": "str", "required": True},
     "cluster": {"type": "str", "default": "main"},
+    "packages": {"type": "list", "elements": "str", "default": []},
     "secret_files": {"type": "list", "elements": "str", "default": [], "no_log": False},
 }
 
