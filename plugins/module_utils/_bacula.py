@@ -234,7 +234,7 @@ def _token_at(text: str, position: int) -> tuple[str, str, int]:
         return _include_at(text, position)
     word = _WORD.match(text, position)
     if word:
-        return "text", _BLANKS.sub("", word[0]), word.end()
+        return "text", _BLANKS.sub("", word[0]), position + len(word[0].rstrip(" \t\r\f\v"))
     return _string_at(text, position)
 
 

@@ -37,7 +37,7 @@ def read_text(target: str) -> str:
 def _output(command: str) -> str:
     """Run the command as the Director does: without a shell of ours, and as its user."""
     try:
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             shlex.split(command),
             capture_output=True,
             check=True,
