@@ -37,13 +37,10 @@ def holds(endpoint: Endpoint) -> bool:
     )
 
 
-def add(endpoint: Endpoint) -> bool:
-    """Add the address. False when this node had it. No duplicate address detection by the kernel: see probe()."""
-    if holds(endpoint):
-        return False
+def add(endpoint: Endpoint) -> None:
+    """Have the address, at once: no duplicate address detection by the kernel (see probe()), one command."""
     nodad = ["nodad"] if _version(endpoint) == 6 else []
-    run(["ip", "address", "add", _cidr(endpoint), "dev", endpoint.interface, *nodad])
-    return True
+    run(["ip", "address", "replace", _cidr(endpoint), "dev", endpoint.interface, *nodad])
 
 
 def delete(endpoint: Endpoint) -> bool:

@@ -42,6 +42,7 @@ from ._resume import resume
 from ._system import systemctl
 
 GIVE_STEPS = (
+    "checkpoint",
     "stop_workload",
     "stop_primary",
     "await_replay",
@@ -76,7 +77,7 @@ def plan_give(local_role: str, local_state: str, peer_in_recovery: bool) -> list
     if not peer_in_recovery:
         return ["release_endpoint", "start_standby"] if local_role == "stopped" else []
     if local_role == "stopped" and local_state == "shut down":
-        return list(GIVE_STEPS[2:])
+        return list(GIVE_STEPS[GIVE_STEPS.index("await_replay") :])
     raise RefusedError(
         "Nothing was changed.",
         [
@@ -126,6 +127,9 @@ def _await_armed(config: NodeConfig, peer: Connection) -> None:
 def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: float, progress: Progress) -> None:
     """From the stop of the workload to the promotion of the other node."""
     try:
+        if "checkpoint" in steps:
+            flush_before_stop(config)
+            progress.done("checkpoint")
         if "stop_workload" in steps and config.workload.units:
             systemctl("stop", *config.workload.units, timeout=timeout)
             progress.done("stop_workload")
@@ -144,6 +148,15 @@ def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: 
         raise
     _promote_peer(config, peer)
     progress.done("promote_secondary")
+
+
+def flush_before_stop(config: NodeConfig) -> None:
+    """Write dirty pages while clients still work. The second checkpoint writes what came in during the first one, so
+    that little is left for the one inside the stop."""
+    with connect_local(config.postgresql) as connection:
+        connection.execute("SET statement_timeout = 0")
+        for _round in range(2):
+            connection.execute("CHECKPOINT")
 
 
 def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress: Progress) -> None:
