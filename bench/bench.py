@@ -14,7 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench import load
 from bench.figures import Figure, figure, machine, table
 from bench.runs import Lab
-from measure.playbook import ROOT
+from measure.child import ChildError
+from measure.playbook import ROOT, CommandError
+from measure.servers import ServerError
 from measure.terminal import Terminal
 
 DIRECTORY = ROOT / "build" / "bench"
@@ -75,38 +77,42 @@ class Bench:
     def _load(self) -> Iterator[None]:
         if "switchover_gap_load_ms" in self._wanted:
             load.start(self._lab.servers, self._lab.access)
-        yield
-        load.stop(self._lab.servers)
+        try:
+            yield
+        finally:
+            if "switchover_gap_load_ms" in self._wanted:
+                load.stop(self._lab.servers)
 
     def _keep(self, name: str, value: float) -> None:
         if name in self.values:
             self.values[name].append(value)
 
+    def report(self) -> dict[str, Figure]:
+        """Make the figures of all that has been measured so far."""
+        return {name: figure(values, UNITS[name]) for name, values in self.values.items() if values}
+
 
 def main() -> int:
-    """Parse, measure, report."""
+    """Parse, measure, report; what was measured before a failure is reported, too."""
     options = _options()
-    wanted = options.only or list(UNITS)
     lab = Lab(options.name, options.subnet, DIRECTORY)
-    bench = Bench(lab, wanted, options.runs)
-    bench.measure()
-    report: dict[str, Figure] = {name: figure(values, UNITS[name]) for name, values in bench.values.items()}
-    version = lab.servers.sql(lab.primary(), "SHOW server_version;")
-    _write("report.json", report)
-    _write("machine.json", machine(version))
-    _write("values.json", bench.values)
+    bench = Bench(lab, options.only or list(UNITS), options.runs)
     say = bench.terminal.say
+    fault = ""
+    try:
+        bench.measure()
+    except (CommandError, ServerError, ChildError) as error:
+        fault = str(error)
+    described = machine(lab.postgresql)
+    for name, content in (("report", bench.report()), ("values", bench.values), ("machine", described)):
+        (DIRECTORY / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     say()
-    for line in [*table(report), "", *(f"{key}: {value}" for key, value in machine(version).items())]:
+    for line in [*table(bench.report()), "", *(f"{key}: {value}" for key, value in described.items()), "", fault]:
         say(line)
-    say(f"\nreport: {DIRECTORY / 'report.json'}")
-    if not options.keep:
+    say(f"report: {DIRECTORY / 'report.json'}")
+    if not (options.keep or fault):
         lab.remove(lambda _: None)
-    return 0
-
-
-def _write(name: str, content: object) -> None:
-    (DIRECTORY / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 1 if fault else 0
 
 
 def _options() -> argparse.Namespace:

@@ -44,7 +44,10 @@ def start(servers: Servers, access: Access) -> None:
         "PGGSSENCMODE": "disable",
     }
     environment = [f"--setenv={key}={value}" for key, value in settings.items()]
-    servers.run(servers.repository, ["systemd-run", "--quiet", f"--unit={UNIT}", *environment, "sh", "-c", _LOOP])
+    # Where systemd is not told that a unit's last process has gone, as in some containers, it waits this long.
+    patience = "--property=TimeoutStopSec=1"
+    command = ["systemd-run", "--quiet", f"--unit={UNIT}", patience, *environment, "sh", "-c", _LOOP]
+    servers.run(servers.repository, command)
 
 
 def stop(servers: Servers) -> None:

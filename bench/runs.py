@@ -23,6 +23,7 @@ class Lab:
         self._name, self._subnet, self._directory = name, subnet, directory
         self.servers: Servers
         self.access: access.Access
+        self.postgresql = ""  # the server's version
 
     def start(self, show: Show) -> None:
         """Make the lab anew, up to the moment before it is assembled."""
@@ -36,6 +37,7 @@ class Lab:
         show("filling the database")
         one = self.servers.nodes["node1"]
         self.access = access.create(self.servers, one)
+        self.postgresql = self.servers.sql(one, "SHOW server_version;")
         load.fill(self.servers, one)
         load.install(self.servers)
 
