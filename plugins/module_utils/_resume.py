@@ -30,7 +30,7 @@ def decide_resume(
     if not local["in_recovery"]:
         return "serve", "this node accepts writes"
     if peer is None:
-        if was_primary and alone:
+        if alone:
             return "promote", "the other node does not answer and was declared lost"
         return "wait", "the other node does not answer, so it may have become primary"
     if peer["system_identifier"] != local["system_identifier"]:

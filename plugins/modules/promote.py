@@ -13,7 +13,8 @@ description:
   - Asks the other node over an authenticated connection. When that one is in recovery and not ahead, this node
     is promoted
     while a lock is held on both, takes the endpoint and starts the workload.
-  - Only a node that was primary when it stopped is promoted; in a planned exchange use M(duet.backup_ha.handover).
+  - Only a node that was primary when it stopped is promoted, or any with O(alone=true); in a planned exchange use
+    M(duet.backup_ha.handover).
   - On a node that accepts writes already, it sees to it that the endpoint and the workload run.
 options:
   alone:
