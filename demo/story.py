@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -69,7 +70,7 @@ class Story:
         self._play(
             "a repository and a server with Bacula", "lab/playbooks/repository.yml", "lab/playbooks/bacula_server.yml"
         )
-        self._report.assemble_s = self._play("assemble the cluster", "duet.backup_ha.assemble")
+        self._report.assemble_s = round(self._play("assemble the cluster", "duet.backup_ha.assemble"), 2)
         self._point_console()
         self._back_up()
         old = servers.primary()
@@ -188,7 +189,7 @@ class Story:
         log = self._directory / "status.log"
         with self._terminal.step("status") as step:
             ran = play("duet.backup_ha.status", self._inventory, log, show=step.show)
-        self._terminal.say(log.read_text(encoding="utf-8"))
+        self._terminal.say("\n" + status_table(log.read_text(encoding="utf-8")))
         ran.check()
 
     def _conclude(self, faults: list[str], path: Path, seconds: float, remove: bool) -> None:
@@ -215,3 +216,9 @@ class Story:
         command = [sys.executable, str(ROOT / "lab" / "lab.py"), verb, *words]
         ran = execute(command, self._directory / f"lab-{verb}.log", show).check()
         return ran.log.read_text(encoding="utf-8").strip()
+
+
+def status_table(output: str) -> str:
+    """Cut what the status playbook tells a person out of Ansible's words around it; all of it where that is absent."""
+    found = re.search(r"^Cluster .*?(?=^(?:ok|changed|fatal|failed): |^PLAY RECAP)", output, re.MULTILINE | re.DOTALL)
+    return found[0].rstrip() if found else output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 ROOT = Path(__file__).resolve().parent.parent
 TAIL = 25
@@ -45,28 +46,26 @@ def play(playbook: str, inventory: Path, log: Path, *options: str, show: Callabl
     return execute(command, log, lambda line: _tell(line, show))
 
 
-def execute(command: list[str], log: Path, line: Callable[[str], None]) -> Ran:
-    """Run a command at the top level, its output to a file and each line of it to `line`, too."""
+def execute(command: list[str], log: Path, show: Callable[[str], None]) -> Ran:
+    """Run a command at the top level, its output to a file; `show` is told each line, begun ones too."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     began = time.monotonic()
-    with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            cwd=ROOT,
-            env=environment,
-        )
-        for text in cast("IO[str]", process.stdout):
-            file.write(text)
+    with log.open("wb") as file, _start(command) as process:
+        line = b""
+        # Not by lines: who says "building ..." and goes on in the same line a minute later shall be heard at once.
+        while piece := cast("io.BufferedReader", process.stdout).read1():
+            file.write(piece)
             file.flush()
-            line(text.rstrip())
-        code = process.wait()
-    return Ran(code, time.monotonic() - began, log)
+            *ended, line = (line + piece).split(b"\n")
+            for text in filter(None, [*ended, line]):
+                show(text.decode(errors="replace").rstrip())
+    return Ran(process.returncode, time.monotonic() - began, log)
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    quiet, pipe, same = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
+    return subprocess.Popen(command, stdin=quiet, stdout=pipe, stderr=same, cwd=ROOT, env=environment)
 
 
 def _tell(line: str, show: Callable[[str], None]) -> None:

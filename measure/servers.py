@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -82,6 +83,7 @@ def _ssh(variables: dict[str, Any], inventory: Path) -> tuple[str, ...]:
         str(variables[name]).replace("{{ inventory_dir }}", where)
         for name in ("ansible_ssh_private_key_file", "ansible_ssh_common_args")
     )
-    shared = "-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=/run/duet-%C"
+    # Its own for each process: a connection of an earlier one may lead to a server that is no more.
+    shared = f"-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=/run/duet-{os.getpid()}-%C"
     fixed = "-F none -o BatchMode=yes -o ConnectTimeout=5 -o ServerAliveInterval=3"
     return ("ssh", *shlex.split(f"{fixed} {shared}"), "-i", key, *shlex.split(options))

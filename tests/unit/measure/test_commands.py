@@ -23,6 +23,13 @@ def test_output_goes_to_the_log_and_to_the_caller(tmp_path: Path) -> None:
     assert sorted(ran.log.read_text().split()) == ["one", "two"]
 
 
+def test_a_begun_line_is_told_before_it_ends(tmp_path: Path) -> None:
+    said: list[str] = []
+    code = "import sys, time; sys.stdout.write('building ...'); sys.stdout.flush(); time.sleep(0.3); print(' done')"
+    execute([sys.executable, "-c", code], tmp_path / "it.log", said.append)
+    assert said == ["building ...", "building ... done"]
+
+
 def test_a_failure_shows_the_tail_and_names_the_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print(*range(100), sep='\\n'); raise SystemExit(3)"]
     ran = execute(command, tmp_path / "it.log", lambda _: None)
