@@ -10,6 +10,7 @@ replication role's (what PostgreSQL's certificate authentication compares), its 
 from __future__ import annotations
 
 import grp
+import ipaddress
 import os
 import tempfile
 from pathlib import Path
@@ -60,7 +61,7 @@ def certificate_problem(directory: Path, wanted: str) -> str | None:
         ["openssl", "pkey", "-in", str(key), "-pubout"]
     ):
         return "it belongs to another key"
-    return None if _names_of(certificate) == set(wanted.split(",")) else "its names differ"
+    return None if _names_of(certificate) == normal_names(wanted) else "its names differ"
 
 
 def _good(certificate: Path, ca: Path) -> bool:
@@ -70,7 +71,17 @@ def _good(certificate: Path, ca: Path) -> bool:
 def _names_of(certificate: Path) -> set[str]:
     text = run(["openssl", "x509", "-in", str(certificate), "-noout", "-ext", "subjectAltName"])
     names = text.split("\n", 1)[1] if "\n" in text else ""
-    return {part.strip().replace("IP Address:", "IP:") for part in names.split(",") if part.strip()}
+    return normal_names(names.replace("IP Address:", "IP:"))
+
+
+def normal_names(listed: str) -> set[str]:
+    """Alternative names in one spelling: openssl writes IPv6 addresses in its own.
+
+    >>> sorted(normal_names("DNS:a.example.org, IP:2001:DB8:0:0:0:0:0:10"))
+    ['DNS:a.example.org', 'IP:2001:db8::10']
+    """
+    parts = [part.strip().partition(":") for part in listed.split(",") if part.strip()]
+    return {f"{kind}:{ipaddress.ip_address(value) if kind == 'IP' else value}" for kind, _colon, value in parts}
 
 
 def ensure_authority(cluster: str) -> bool:

@@ -144,6 +144,9 @@ def _remove(path: Path) -> None:
 
 def _write(entry: Entry) -> None:
     path = Path(entry.path)
+    is_directory = path.is_dir() and not path.is_symlink()
+    if os.path.lexists(path) and is_directory != (entry.kind == "directory"):
+        _remove(path)
     owner, group = pwd.getpwnam(entry.owner).pw_uid, grp.getgrnam(entry.group).gr_gid
     if entry.kind == "directory":
         path.mkdir(parents=True, exist_ok=True)
@@ -155,6 +158,7 @@ def _write(entry: Entry) -> None:
     temporary.unlink(missing_ok=True)
     if entry.kind == "link":
         temporary.symlink_to(entry.content.decode())
+        os.chown(temporary, owner, group, follow_symlinks=False)
     else:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(entry.content)

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import _endpoint
 from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
-from ._errors import BackupHaError, UnreachableError
+from ._errors import BackupHaError
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
 from ._postgres import Connection, connect_local, control_data, in_recovery, one, postmaster_pid, rows
@@ -113,12 +113,14 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
         if observed["running"]:
             with connect_local(server) as connection:
                 observed.update(observe_replication(connection), accepting=True)
-    except UnreachableError as error:
-        # A server that recovers without letting anybody in is no writer.
-        observed.update(problem=str(error), in_recovery=True)
     except BackupHaError as error:
-        observed["problem"] = str(error)
+        # Nobody is let in: a server that still recovers, or one without a free connection. Its control file knows.
+        observed.update(problem=str(error), in_recovery=not _is_in_production(observed["control"]))
     return observed
+
+
+def _is_in_production(control: dict[str, Any] | None) -> bool:
+    return control is not None and control["state"] == "in production"
 
 
 def observe_replication(connection: Connection) -> dict[str, Any]:

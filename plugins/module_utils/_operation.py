@@ -30,7 +30,15 @@ def read_operation(path: Path = OPERATION_PATH) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        return {"id": "", "kind": "unreadable", "by": "unknown", "started": 0.0, "renewed": 0.0, "boot": ""}
+        return {
+            "id": "",
+            "kind": "unreadable",
+            "by": "unknown",
+            "started": 0.0,
+            "renewed": 0.0,
+            "boot": "",
+            "age_s": time.time(),
+        }
     return {**record, "age_s": round(time.time() - record["renewed"], 3)}
 
 
@@ -83,7 +91,7 @@ def renew(path: Path = OPERATION_PATH) -> None:
     """Extend the lease of the operation under way; for steps that take long."""
     record = read_operation(path)
     if record:
-        record.pop("age_s")
+        record.pop("age_s", None)
         write_durably(path, json.dumps({**record, "renewed": time.time()}) + "\n")
 
 

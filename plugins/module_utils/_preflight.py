@@ -51,6 +51,8 @@ def choose_primary(servers: list[Server], wanted: Wanted) -> tuple[str | None, l
     A server that accepts writes and holds data keeps it, so it is the primary; of two blank ones the inventory's
     word counts, else the first.
     """
+    if _are_copies(servers):
+        return _standing_primary(servers)
     names = [server.name for server in servers]
     for option, value in (("initial_primary", wanted.initial_primary), ("erase_secondary", wanted.erase_secondary)):
         if value and value not in names:
@@ -69,6 +71,26 @@ def choose_primary(servers: list[Server], wanted: Wanted) -> tuple[str | None, l
     if wanted.initial_primary:
         return wanted.initial_primary, []
     return next(name for name in names if name != wanted.erase_secondary and name not in standbys), []
+
+
+def _are_copies(servers: list[Server]) -> bool:
+    """Both hold the same system: they are, or were, one cluster. What the inventory says of a first time is over."""
+    identifiers = {_server(server).get("system_identifier") for server in servers}
+    return len(identifiers) == 1 and None not in identifiers
+
+
+def _standing_primary(servers: list[Server]) -> tuple[str | None, list[str]]:
+    roles = {server.name: _server(server)["role"] for server in servers}
+    writers = [name for name, role in roles.items() if role == "primary"]
+    if len(writers) == 1:
+        return writers[0], []
+    if writers:
+        return None, [f"Both {' and '.join(writers)} accept writes; see duet.backup_ha.status."]
+    listed = ", ".join(f"{name} is {'a standby' if role == 'secondary' else role}" for name, role in roles.items())
+    return None, [
+        f"The servers hold copies of the same databases, and neither accepts writes ({listed}). Start or resume the "
+        "former primary first; duet.backup_ha.status names the command."
+    ]
 
 
 def _contradiction(wanted: Wanted, holder: str) -> str:

@@ -14,7 +14,7 @@ from ._errors import UnreachableError
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import observe_replication
-from ._postgres import Connection, connect_peer, in_recovery, wait_for_session
+from ._postgres import Connection, SessionError, connect_peer, first_line, in_recovery, wait_for_session
 from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
 
 
@@ -73,10 +73,18 @@ def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
         with connect_peer(config) as peer:
             return _ask(config, local, peer, alone)
     except UnreachableError:
-        decision, why = decide_resume(_position(local), None, was_primary(), alone)
-        if decision == "promote":
-            promote_here(config, local, timeout=60)
-        return decision, why
+        return _decide_without_peer(config, local, alone)
+    except SessionError as error:
+        if local.closed:
+            raise
+        return "wait", f"the other node broke the connection ({first_line(error)})"
+
+
+def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
+    decision, why = decide_resume(_position(local), None, was_primary(), alone)
+    if decision == "promote":
+        promote_here(config, local, timeout=60)
+    return decision, why
 
 
 def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -> tuple[str, str]:

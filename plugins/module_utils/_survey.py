@@ -114,7 +114,10 @@ def find_interface(endpoint: str, interfaces: list[dict[str, Any]]) -> tuple[str
 
     The endpoint's own entry (prefix of a node that already has it) does not count as the subnet.
     """
-    wanted = ipaddress.ip_address(endpoint)
+    try:
+        wanted = ipaddress.ip_address(endpoint)
+    except ValueError:
+        return None  # the checks say so
     for interface in interfaces:
         for text in interface["addresses"]:
             address = ipaddress.ip_interface(text)

@@ -54,6 +54,13 @@ def refusals(nodes: dict[str, dict[str, Any] | None], limits: Limits = Limits())
         state = (nodes[other] or {}).get("role", "gone")
         return [f"{other} is {state}; a switchover needs a secondary that follows {giver}."]
     first, second = nodes[giver] or {}, nodes[taker] or {}
+    shut = [
+        f"PostgreSQL on {n} lets nobody in: {o['postgresql']['problem']}"
+        for n, o in ((giver, first), (taker, second))
+        if o["role"] != "stopped" and not o["postgresql"]["accepting"]
+    ]
+    if shut:
+        return shut
     if first["role"] == "stopped":
         return _identity(giver, first, taker, second)
     return (

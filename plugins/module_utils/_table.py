@@ -18,6 +18,7 @@ HEADER = ("NODE", "ROLE", "TL", "LSN", "LAG", "STREAM", "ENDPOINT", "SERVICES")
 def render(verdict: Verdict, nodes: dict[str, dict[str, Any] | None]) -> str:
     """The verdict, a line per node, the reasons and what to do next."""
     rows = [HEADER, *(_row(name, nodes[name]) for name in sorted(nodes))]
+    rows = _narrow(rows)
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = [f"Cluster {verdict.cluster}: {verdict.verdict.upper()}", ""]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -26,6 +27,13 @@ def render(verdict: Verdict, nodes: dict[str, dict[str, Any] | None]) -> str:
     if verdict.next:
         lines += ["", _wrap("Next: ", verdict.next)]
     return "\n".join(lines)
+
+
+def _narrow(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Shorten the first column where the table would be too wide; names differ at their beginning."""
+    rest = sum(max(len(row[column]) for row in rows) + 2 for column in range(1, len(HEADER)))
+    room = max(8, WIDTH - rest)
+    return [(row[0] if len(row[0]) <= room else f"{row[0][: room - 1]}…", *row[1:]) for row in rows]
 
 
 def _wrap(head: str, text: str) -> str:

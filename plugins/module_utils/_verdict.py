@@ -139,6 +139,8 @@ def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary:
 def _service_reasons(primary: str, writer: dict[str, Any]) -> list[str]:
     """A writer without the endpoint or without its services serves nobody."""
     reasons = []
+    if not writer["postgresql"]["accepting"]:
+        reasons.append(f"PostgreSQL on {primary} lets nobody in: {writer['postgresql']['problem']}")
     endpoint = writer["endpoint"]
     if endpoint and not endpoint["held"]:
         reasons.append(f"{primary} accepts writes but does not have the endpoint {endpoint['address']}.")
@@ -154,6 +156,8 @@ def _secondary_reasons(
     if secondary is None:
         return ["The cluster has no second node."]
     reasons = []
+    if not writer["postgresql"]["accepting"]:
+        return []
     slot = next((s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)), None)
     if slot is None:
         reasons.append(f"{primary} has no replication slot for {secondary}.")
