@@ -30,7 +30,11 @@ STANDBY_MINIMUMS = (
 
 # A primary writes its new timeline to the control file only with the first checkpoint after its promotion.
 _TIMELINE_OF_PRIMARY = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
-_TIMELINE_OF_STANDBY = "(SELECT timeline_id FROM pg_control_checkpoint())"
+# Until then, after a crash, only the end of recovery that the promotion wrote to the control file tells of it.
+_TIMELINE_OF_STANDBY = (
+    "(SELECT greatest(c.timeline_id, r.min_recovery_end_timeline)"
+    " FROM pg_control_checkpoint() AS c, pg_control_recovery() AS r)"
+)
 
 _SENDERS = """
 SELECT pid, usename AS "user", application_name, host(client_addr) AS client_address, state, sync_state,
