@@ -15,8 +15,8 @@ type: stdout
 short_description: Only the answer, for programs that read it
 version_added: 0.1.0
 description:
-  - Prints nothing of plays and tasks, so that the standard output of the playbook C(duet.backup_ha.status) is the table or
-    the JSON document alone. Failures go to the standard error.
+  - Prints nothing of plays and tasks, so that the standard output of the playbook C(duet.backup_ha.status) is the
+    table or the JSON document alone. Failures go to the standard error.
 author:
   - Duet contributors (@duet)
 requirements:

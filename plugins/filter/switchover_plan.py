@@ -6,7 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.duet.backup_ha.plugins.module_utils._switchover import Limits, refusals, roles
+from ansible_collections.duet.backup_ha.plugins.module_utils._switchover import (
+    Limits,
+    interrupted_target,
+    refusals,
+    roles,
+)
 
 DOCUMENTATION = r"""
 name: switchover_plan
@@ -14,7 +19,8 @@ short_description: Decide whether a switchover may begin, and who gives and who 
 version_added: 0.1.0
 description:
   - Judges what M(duet.backup_ha.node_info) found on both nodes. Changes nothing.
-  - Returns C(giver), C(taker) and C(refusals) (sentences; none when it may begin).
+  - Returns C(giver), C(taker), C(resumes) (an interrupted switchover is finished) and
+    C(refusals) (sentences; none when it may begin).
 options:
   _input:
     description: For each node's name its observation, or an empty value when it did not answer.
@@ -43,7 +49,13 @@ def switchover_plan(nodes: dict[str, dict[str, Any] | None], max_lag_bytes: int 
     """Plain data in, plain data out; the decisions are in module_utils/_switchover.py."""
     known = {name: node or None for name, node in nodes.items()}
     giver, taker = roles(known)
-    return {"giver": giver, "taker": taker, "refusals": refusals(known, Limits(lag_bytes=int(max_lag_bytes)))}
+    resumes = interrupted_target(known) is not None
+    return {
+        "giver": giver,
+        "taker": taker,
+        "resumes": resumes,
+        "refusals": refusals(known, Limits(lag_bytes=int(max_lag_bytes))),
+    }
 
 
 class FilterModule:

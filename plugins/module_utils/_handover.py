@@ -178,7 +178,7 @@ def _promote_peer(config: NodeConfig, peer: Connection) -> None:
     intend_demotion()
     try:
         request_promotion(peer)
-        wait_until_writer(peer, timeout=30)
+        wait_until_writer(peer)
         return
     except SessionError:
         pass

@@ -64,9 +64,18 @@ def refuse_if_busy(record: dict[str, Any] | None, identity: str, dead_controller
 
 
 def begin(
-    identity: str, kind: str, by: str, controller: str, dead_controllers: list[str], path: Path = OPERATION_PATH
+    identity: str,
+    kind: str,
+    by: str,
+    controller: str,
+    dead_controllers: list[str],
+    target: str = "",
+    path: Path = OPERATION_PATH,
 ) -> dict[str, Any] | None:
-    """Write the record, or renew it. Returns the left-over record whose place was taken, if there was one."""
+    """Write the record, or renew it; ``target`` is the node that becomes primary, where one does.
+
+    Returns the left-over record whose place was taken, if there was one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -77,6 +86,7 @@ def begin(
         record = {
             "id": identity,
             "kind": kind,
+            "target": target,
             "by": by,
             "controller": controller,
             "started": previous["started"] if previous and same else now,

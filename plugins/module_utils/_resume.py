@@ -41,7 +41,9 @@ def decide_resume(
         return "follow", "this node was a secondary when it stopped"
     if peer["timeline"] > local["timeline"]:
         return "wait", f"the other node is on timeline {peer['timeline']}, this one on {local['timeline']}"
-    if parse_lsn(peer["lsn"] or "0/0") > parse_lsn(local["lsn"] or local["replay_lsn"] or "0/0"):
+    # WAL of an older timeline was outvoted by the promotion that began this one; only on the same one it counts.
+    same = peer["timeline"] == local["timeline"]
+    if same and parse_lsn(peer["lsn"] or "0/0") > parse_lsn(local["lsn"] or local["replay_lsn"] or "0/0"):
         return "wait", f"the other node has WAL up to {peer['lsn']}, this one up to {local['lsn']}"
     return "promote", "the other node follows and is not ahead"
 
@@ -83,7 +85,7 @@ def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
 def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
     decision, why = decide_resume(_position(local), None, was_primary(), alone)
     if decision == "promote":
-        promote_here(config, local, timeout=60)
+        promote_here(config, local)
     return decision, why
 
 
@@ -98,7 +100,7 @@ def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -
             return "wait", "another promotion is under way"
         decision, why = decide_resume(_position(local), _position(peer), was_primary(), alone)
         if decision == "promote":
-            promote_here(config, local, timeout=60)
+            promote_here(config, local)
         return decision, why
     finally:
         unlock(local, GRANT)

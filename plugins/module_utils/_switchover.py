@@ -20,8 +20,25 @@ class Limits:
     archive_waiting: int = 16
 
 
+def interrupted_target(nodes: dict[str, dict[str, Any] | None]) -> str | None:
+    """The node that a switchover was to make primary and has, before it was interrupted: the rest is to be finished.
+
+    An interrupted one that had not come so far needs no finishing; the next one begins where everything stands.
+    """
+    for node in nodes.values():
+        record = node and node["operation"]
+        if record and record["kind"] == "switchover":
+            target: str | None = record.get("target")
+            if target and (nodes.get(target) or {}).get("role") == "primary":
+                return target
+    return None
+
+
 def roles(nodes: dict[str, dict[str, Any] | None]) -> tuple[str | None, str | None]:
     """The names of the giving and the receiving node; a stopped former primary still gives (it was interrupted)."""
+    target = interrupted_target(nodes)
+    if target:
+        return next((name for name in nodes if name != target), None), target
     writers = [name for name, node in nodes.items() if node and node["role"] == "primary"]
     standbys = [name for name, node in nodes.items() if node and node["role"] == "secondary"]
     if not writers:
@@ -61,7 +78,7 @@ def refusals(nodes: dict[str, dict[str, Any] | None], limits: Limits = Limits())
     ]
     if shut:
         return shut
-    if first["role"] == "stopped":
+    if first["role"] == "stopped" or interrupted_target(nodes):
         return _identity(giver, first, taker, second)
     return (
         _identity(giver, first, taker, second)

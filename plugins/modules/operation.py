@@ -31,6 +31,10 @@ options:
     description: The operation's name.
     type: str
     default: operation
+  target:
+    description: The node that becomes primary, where one does. An interrupted operation is finished towards it.
+    type: str
+    default: ""
   by:
     description: Who runs it, and where.
     type: str
@@ -76,6 +80,7 @@ ARGUMENTS = {
     "state": {"type": "str", "choices": ["begun", "ended"], "required": True},
     "id": {"type": "str", "required": True},
     "kind": {"type": "str", "default": "operation"},
+    "target": {"type": "str", "default": ""},
     "by": {"type": "str", "default": "unknown"},
     "controller": {"type": "str", "default": ""},
     "dead_controllers": {"type": "list", "elements": "str", "default": []},
@@ -93,7 +98,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
         _operation.refuse_if_busy(previous, wanted["id"], wanted["dead_controllers"])
         return {"changed": not ours, "left_over": None if ours else previous}
     left = _operation.begin(
-        wanted["id"], wanted["kind"], wanted["by"], wanted["controller"], wanted["dead_controllers"]
+        wanted["id"], wanted["kind"], wanted["by"], wanted["controller"], wanted["dead_controllers"], wanted["target"]
     )
     return {"changed": not ours, "left_over": left}
 
