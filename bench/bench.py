@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -99,11 +100,12 @@ def main() -> int:
     bench = Bench(lab, options.only or list(UNITS), options.runs)
     say = bench.terminal.say
     fault = ""
+    busy = os.getloadavg()[0]
     try:
         bench.measure()
     except (CommandError, ServerError, ChildError) as error:
         fault = str(error)
-    described = machine(lab.postgresql)
+    described = machine(lab.postgresql, busy)
     for name, content in (("report", bench.report()), ("values", bench.values), ("machine", described)):
         (DIRECTORY / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     say()

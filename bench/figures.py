@@ -31,14 +31,15 @@ def table(figures: dict[str, Figure]) -> list[str]:
     return lines
 
 
-def machine(postgresql: str) -> dict[str, str | int | float]:
-    """Describe where the figures come from."""
+def machine(postgresql: str, busy: float) -> dict[str, str | int | float]:
+    """Describe where the figures come from. `busy` is the load average before, 0 on an idle machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cores": os.cpu_count() or 0,
         "cpu": cpu_model(Path("/proc/cpuinfo").read_text(encoding="utf-8")),
         "memory_gib": round(memory / 2**30, 1),
         "kernel": platform.release(),
+        "busy_before": round(busy, 1),
         "postgresql": postgresql,
     }
 

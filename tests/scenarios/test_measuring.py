@@ -3,13 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The measuring finds what it is there to find: real PostgreSQL, made losses, a real second writer.
 
-Needs a lab with packages (`lab.py up --packages`) whose inventory DUET_INVENTORY names. No cluster is
-involved: each node gets a PostgreSQL of its own on another port, and loses it again afterwards.
+No cluster is involved: each node gets a PostgreSQL of its own on another port, and loses it again afterwards.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +19,10 @@ from measure.loss import lost_commits
 from measure.servers import Servers
 from measure.watch import Watched, watch
 from measure.writers import Needs, judge
+from tests.scenarios.support import Lab
 
 PORT = 5499
 CLUSTER = "measuring"
-
-pytestmark = pytest.mark.skipif("DUET_INVENTORY" not in os.environ, reason="DUET_INVENTORY names no lab")
 
 
 class Pair:
@@ -61,8 +58,8 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
-    made = Pair(Servers.of(Path(os.environ["DUET_INVENTORY"])))
+def pair(lab: Lab) -> Iterator[Pair]:
+    made = Pair(Servers.of(lab.inventory))
     yield made
     for address in (made.one, made.two):
         made.remove(address)
@@ -116,11 +113,12 @@ def test_a_handover_has_one_writer_and_a_revenant_makes_two(pair: Pair, tmp_path
     def handover() -> None:
         pair.control(pair.one, "stop", "-m", "fast")
         pair.control(pair.two, "promote")
+        time.sleep(1)  # enough probes of the new writer
 
     def handover_and_return() -> None:
         handover()
-        time.sleep(0.5)
         pair.control(pair.one, "start")
+        time.sleep(0.5)
 
     # The writer stays with the first server: what matters here is what the probes see.
     needs = Needs(accepted_on=frozenset(pair.names))
