@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ._config import slot_name
+from ._config import PRIMARY_TARGET, slot_name
 from ._lsn import format_bytes
 
 
@@ -25,12 +25,11 @@ def interrupted_target(nodes: dict[str, dict[str, Any] | None]) -> str | None:
 
     An interrupted one that had not come so far needs no finishing; the next one begins where everything stands.
     """
+    writers = [name for name, node in nodes.items() if node and node["role"] == "primary"]
     for node in nodes.values():
         record = node and node["operation"]
-        if record and record["kind"] == "switchover":
-            target: str | None = record.get("target")
-            if target and (nodes.get(target) or {}).get("role") == "primary":
-                return target
+        if record and record["kind"] == "switchover" and writers == [record.get("target")]:
+            return writers[0]
     return None
 
 
@@ -58,14 +57,16 @@ def refusals(nodes: dict[str, dict[str, Any] | None], limits: Limits = Limits())
         f"{name} does not answer over SSH; a switchover needs both nodes." for name, node in nodes.items() if not node
     ]
     reasons += [
-        f"{name} is no node of a cluster yet." for name, node in nodes.items() if node and not node["assembled"]
+        f"{name} is no node of a cluster yet; assemble it first (duet.backup_ha.assemble)."
+        for name, node in nodes.items()
+        if node and not node["assembled"]
     ]
     if reasons:
         return reasons
     giver, taker = roles(nodes)
     if giver is None:
         states = ", ".join(f"{name} is {node['role']}" for name, node in nodes.items() if node)
-        return [f"There is not exactly one primary ({states})."]
+        return [f"A switchover needs exactly one primary, and there is none or more than one ({states})."]
     if taker is None:
         other = next(name for name in nodes if name != giver)
         state = (nodes[other] or {}).get("role", "gone")
@@ -98,7 +99,11 @@ def _identity(giver: str, first: dict[str, Any], taker: str, second: dict[str, A
 def _replication(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any], limits: Limits) -> list[str]:
     receiver = second["postgresql"].get("receiver")
     if not receiver or receiver["status"] != "streaming":
-        return [f"{taker} does not stream from {giver}."]
+        status = receiver["status"] if receiver else "not running"
+        return [
+            f"{taker} does not stream from {giver} (its receiver is {status}), and a switchover needs a secondary "
+            f"that does. PostgreSQL's log on {taker} says why."
+        ]
     reasons = []
     if receiver["slot"] != slot_name(taker):
         reasons.append(f"{taker} streams through the slot {receiver['slot']!r} instead of {slot_name(taker)!r}.")
@@ -122,10 +127,14 @@ def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[st
     archive = first["postgresql"]["archive"]
     if archive["mode"] != "off" and archive["failing"]:
         reasons.append(
-            f"WAL archiving fails on {giver} (last at {archive['last_failed_wal']}); its stop would wait for it."
+            f"WAL archiving fails on {giver} (last at {archive['last_failed_wal']}); its stop would wait for it. "
+            "Mend the archiving first."
         )
     elif archive["mode"] != "off" and archive["waiting"] > limits.archive_waiting:
-        reasons.append(f"{archive['waiting']} WAL files wait for archiving on {giver}; its stop would wait for them.")
+        reasons.append(
+            f"{archive['waiting']} WAL files wait for archiving on {giver}, and its stop would wait for them; "
+            f"{limits.archive_waiting} are allowed. Wait until they are archived."
+        )
     foreign = sorted(
         {s["application_name"] or s["user"] for s in first["postgresql"]["senders"] if s["user"] != "backup_ha"}
     )
@@ -134,11 +143,18 @@ def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[st
             f"Others stream WAL from {giver} and would delay its stop: {', '.join(foreign)}. End them first."
         )
     if second["endpoint"]["held"]:
-        reasons.append(f"The secondary {taker} has the endpoint {second['endpoint']['address']}.")
+        reasons.append(
+            f"The secondary {taker} has the endpoint {second['endpoint']['address']}; only the primary may have it. "
+            "Take it away there: backup-ha endpoint drop."
+        )
     if not first["endpoint"]["held"]:
-        reasons.append(f"The primary {giver} does not have the endpoint {first['endpoint']['address']}.")
-    for what in ("postgresql", "workload"):
-        ours, theirs = first["versions"].get(what), second["versions"].get(what)
-        if ours and theirs and what == "workload" and ours != theirs:
-            reasons.append(f"The workload's versions differ: {giver} has {ours}, {taker} has {theirs}.")
+        reasons.append(
+            f"The primary {giver} does not have the endpoint {first['endpoint']['address']}. "
+            f"Start what serves there: systemctl start {PRIMARY_TARGET}."
+        )
+    ours, theirs = first["versions"]["workload"], second["versions"]["workload"]
+    if ours and theirs and ours != theirs:
+        reasons.append(
+            f"The workload's versions differ: {giver} has {ours}, {taker} has {theirs}. Install the same on both."
+        )
     return reasons
