@@ -41,9 +41,11 @@ def decide_resume(
         return "follow", "this node was a secondary when it stopped"
     if peer["timeline"] > local["timeline"]:
         return "wait", f"the other node is on timeline {peer['timeline']}, this one on {local['timeline']}"
+    if not peer["lsn"]:
+        return "wait", "the other node's position is unknown"
     # WAL of an older timeline was outvoted by the promotion that began this one; only on the same one it counts.
     same = peer["timeline"] == local["timeline"]
-    if same and parse_lsn(peer["lsn"] or "0/0") > parse_lsn(local["lsn"] or local["replay_lsn"] or "0/0"):
+    if same and parse_lsn(peer["lsn"]) > parse_lsn(local["lsn"] or local["replay_lsn"] or "0/0"):
         return "wait", f"the other node has WAL up to {peer['lsn']}, this one up to {local['lsn']}"
     return "promote", "the other node follows and is not ahead"
 
@@ -83,10 +85,17 @@ def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
 
 
 def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
+    """The other node can't be reached; it may still reach this one, and hold the lock here."""
     decision, why = decide_resume(_position(local), None, was_primary(), alone)
-    if decision == "promote":
+    if decision != "promote":
+        return decision, why
+    if not try_lock(local, GRANT):
+        return "wait", "another promotion is under way"
+    try:
         promote_here(config, local)
-    return decision, why
+        return decision, why
+    finally:
+        unlock(local, GRANT)
 
 
 def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -> tuple[str, str]:
