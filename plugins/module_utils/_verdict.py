@@ -52,6 +52,8 @@ def judge(cluster: str, nodes: dict[str, dict[str, Any] | None]) -> Verdict:
     if outside:
         return _unassembled(cluster, outside, answered, silent)
     writers = sorted(name for name, node in answered.items() if node["role"] == "primary")
+    if len(writers) > 1 and not _are_copies(answered):
+        return _unpaired(cluster, writers)
     if len(writers) > 1:
         return Verdict(
             cluster,
@@ -76,6 +78,17 @@ def _unassembled(cluster: str, outside: list[str], answered: dict[str, dict[str,
         reasons=reasons,
         next="ansible-playbook duet.backup_ha.assemble",
     )
+
+
+def _are_copies(answered: dict[str, dict[str, Any]]) -> bool:
+    """Two servers of one system: with different ones, nobody's writes can be missing on the other."""
+    found = {(node["postgresql"].get("control") or {}).get("system_identifier") for node in answered.values()}
+    return len(found) == 1
+
+
+def _unpaired(cluster: str, writers: list[str]) -> Verdict:
+    reason = f"{' and '.join(writers)} are not paired: each has a PostgreSQL of its own. An assembly was interrupted."
+    return Verdict(cluster, UNASSEMBLED, reasons=[reason], next="ansible-playbook duet.backup_ha.assemble")
 
 
 def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: list[str]) -> Verdict:
