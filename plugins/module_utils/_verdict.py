@@ -168,9 +168,9 @@ def _secondary_reasons(
 ) -> list[str]:
     if secondary is None:
         return ["The cluster has no second node."]
-    reasons = []
     if not writer["postgresql"]["accepting"]:
-        return []
+        return [] if node else _silence([secondary])
+    reasons = []
     slot = next((s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)), None)
     if slot is None:
         reasons.append(f"{primary} has no replication slot for {secondary}.")
@@ -205,13 +205,18 @@ def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node:
 
 
 def _operation_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
-    for node in nodes.values():
-        record = node and node["operation"]
-        if record:
-            left = record["age_s"] > LEASE_S
-            state = "was interrupted; run it again to finish it" if left else "is running"
-            return [f"The operation '{record['kind']}' by {record['by']} {state}."]
+    for record in _operations(nodes):
+        state = "was interrupted; run it again to finish it" if _is_left_over(record) else "is running"
+        return [f"The operation '{record['kind']}' by {record['by']} {state}."]
     return []
+
+
+def _operations(nodes: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
+    return [node["operation"] for node in nodes.values() if node and node["operation"]]
+
+
+def _is_left_over(record: dict[str, Any]) -> bool:
+    return bool(record["age_s"] > LEASE_S)
 
 
 def _version_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
@@ -227,9 +232,15 @@ def _version_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
 
 
 def _next_degraded(secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
-    node = nodes.get(secondary) if secondary else None
+    if secondary is None:
+        return "Add a second host to the cluster's group: ansible-playbook duet.backup_ha.assemble"
+    node = nodes[secondary]
     if node is None:
         return f"Bring {secondary} back; it follows by itself."
+    # A record that cannot be read has no identity.
+    left = [record["kind"] for record in _operations(nodes) if _is_left_over(record) and record["id"]]
+    if left:
+        return f"ansible-playbook duet.backup_ha.{left[0]}"
     if node["role"] == "stopped":
         return f"On {secondary}: systemctl start {node['postgresql'].get('unit', 'postgresql')}"
     return "Wait a moment and look again; if it stays, journalctl -u 'postgresql@*' on the secondary says why."

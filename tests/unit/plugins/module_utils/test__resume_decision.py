@@ -105,6 +105,20 @@ def test_a_former_primary_behind_a_new_one_follows() -> None:
     assert decide_resume(position(), new, was_primary=True, alone=False)[0] == "follow"
 
 
+def test_more_wal_on_an_older_timeline_is_not_ahead() -> None:
+    """The promotion that began the later timeline has outvoted it."""
+    assert decide_resume(position(timeline=4), position(timeline=3, lsn="9/0"), was_primary=True, alone=False)[0] == (
+        "promote"
+    )
+
+
+@pytest.mark.parametrize(("lsn", "replayed"), [(LSNS[1], None), (None, LSNS[1])])
+def test_what_is_known_of_the_own_position_counts(lsn: str | None, replayed: str | None) -> None:
+    local = {**position(), "lsn": lsn, "replay_lsn": replayed}
+    assert decide_resume(local, position(lsn=LSNS[1]), was_primary=True, alone=False)[0] == "promote"
+    assert decide_resume(local, position(lsn=LSNS[2]), was_primary=True, alone=False)[0] == "wait"
+
+
 @pytest.mark.parametrize("was_primary", YES_NO)
 def test_the_word_over_silence_promotes(was_primary: bool) -> None:
     """The operator's word is the only way out when the other machine is gone for good."""

@@ -219,7 +219,25 @@ def test_an_archiver_that_is_switched_off_may_have_failed() -> None:
     assert refusals(nodes) == []
 
 
-def test_an_unknown_workload_version_is_no_difference() -> None:
+@pytest.mark.parametrize("name", ["node1", "node2"])
+def test_an_unknown_workload_version_is_no_difference(name: str) -> None:
+    nodes = worlds.pair()
+    nodes[name]["versions"]["workload"] = None
+    assert refusals({**nodes}) == []
+
+
+def test_only_the_secondary_s_own_stream_tells_how_far_it_is() -> None:
+    """A base backup by the same role has no position, and a foreign streamer's is refused for itself."""
     nodes: dict[str, Node | None] = {**worlds.pair()}
-    secondary(nodes)["versions"]["workload"] = None
+    primary(nodes)["postgresql"]["senders"] += [
+        worlds.sender("backup_ha", "pg_basebackup", lag=None),
+        worlds.sender("barman", "barman", lag=100 * MIB),
+    ]
+    (sentence,) = refusals(nodes)
+    assert "barman" in sentence
+
+
+def test_a_secondary_that_knows_no_position_yet_is_measured_by_its_primary() -> None:
+    nodes: dict[str, Node | None] = {**worlds.pair()}
+    secondary(nodes)["postgresql"]["lag_bytes"] = None
     assert refusals(nodes) == []

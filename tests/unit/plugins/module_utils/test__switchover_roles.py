@@ -15,6 +15,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node, N
 PRIMARY, OTHER_PRIMARY = worlds.primary("node1", "node2"), worlds.primary("node2", "node1")
 SECONDARY, OTHER_SECONDARY = worlds.secondary("node1", "node2"), worlds.secondary("node2", "node1")
 GIVEN_UP = "shut down"
+WITHOUT_DATA = {**worlds.stopped("node1"), "postgresql": {"running": False, "accepting": False, "control": None}}
 
 ROLES: list[tuple[Node | None, Node | None, tuple[str | None, str | None]]] = [
     (PRIMARY, OTHER_SECONDARY, ("node1", "node2")),
@@ -28,6 +29,7 @@ ROLES: list[tuple[Node | None, Node | None, tuple[str | None, str | None]]] = [
     (worlds.stopped("node1", "in production"), OTHER_SECONDARY, (None, "node2")),
     (worlds.stopped("node1", "shut down in recovery"), OTHER_SECONDARY, (None, "node2")),
     (worlds.stopped("node1", GIVEN_UP), worlds.stopped("node2", GIVEN_UP), (None, None)),
+    (WITHOUT_DATA, OTHER_SECONDARY, (None, "node2")),
     (worlds.unassembled("node1"), worlds.unassembled("node2"), (None, None)),
 ]
 

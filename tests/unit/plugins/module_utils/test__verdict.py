@@ -1,0 +1,293 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One verdict per cluster: a world, what it is called, why, and what comes next."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
+    DEGRADED,
+    FAILED,
+    HEALTHY,
+    LAG_LIMIT_BYTES,
+    SPLIT,
+    UNASSEMBLED,
+    UNKNOWN,
+    judge,
+)
+from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
+from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node, Nodes
+
+ASSEMBLE = "duet.backup_ha.assemble"
+
+
+def both(one: Node | None, other: Node | None) -> Nodes:
+    return {"node1": one, "node2": other}
+
+
+def changed(node: Node, *path: str, to: object) -> Node:
+    """The same node with one leaf set."""
+    place = node
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return node
+
+
+def without_streaming(status: str | None = None) -> Node:
+    receiver = status and worlds.receiver("node2", "node1", status)
+    return changed(worlds.secondary(), "postgresql", "receiver", to=receiver)
+
+
+def of_another_system(node: Node) -> Node:
+    changed(node, "postgresql", "control", "system_identifier", to=worlds.OTHER_SYSTEM)
+    return changed(node, "postgresql", "system_identifier", to=worlds.OTHER_SYSTEM)
+
+
+def shut_out(node: Node) -> Node:
+    """A server whose connections are all used."""
+    node["postgresql"].update(accepting=False, problem="FATAL:  sorry, too many clients already")
+    return node
+
+
+def with_record(age_s: float) -> Node:
+    return changed(worlds.primary(), "operation", to=worlds.operation(age_s))
+
+
+# (nodes, verdict, words of the reasons, words of what comes next)
+TABLE = [
+    pytest.param(
+        both(None, None), UNKNOWN, ["node1 does not answer", "node2 does not answer"], "network", id="nobody answers"
+    ),
+    pytest.param(
+        both(worlds.unassembled("node1"), worlds.unassembled("node2")),
+        UNASSEMBLED,
+        ["node1 is no node", "node2 is no node"],
+        ASSEMBLE,
+        id="two blank servers",
+    ),
+    pytest.param(
+        both(worlds.primary(), worlds.unassembled("node2")),
+        UNASSEMBLED,
+        ["node2 is no node"],
+        ASSEMBLE,
+        id="half assembled",
+    ),
+    pytest.param(
+        both(None, worlds.unassembled("node2")),
+        UNASSEMBLED,
+        ["node2 is no node", "node1 does not answer"],
+        ASSEMBLE,
+        id="a blank server and a silent one",
+    ),
+    pytest.param(
+        both(worlds.primary(), of_another_system(worlds.primary("node2", "node1"))),
+        UNASSEMBLED,
+        ["node1 and node2 are not paired"],
+        ASSEMBLE,
+        id="two writers that were never one",
+    ),
+    pytest.param(
+        both(worlds.primary(), worlds.primary("node2", "node1")),
+        SPLIT,
+        ["node1 and node2 both accept writes"],
+        f"systemctl stop {worlds.TARGET}",
+        id="two writers",
+    ),
+    pytest.param(
+        both(worlds.primary(), None),
+        DEGRADED,
+        ["node2 does not answer over SSH but still streams"],
+        "Bring node2 back",
+        id="the secondary is silent and streams",
+    ),
+    pytest.param(
+        both(changed(worlds.primary(), "postgresql", "senders", to=[]), None),
+        DEGRADED,
+        ["node2 does not answer over SSH."],
+        "Bring node2 back",
+        id="the secondary is gone",
+    ),
+    pytest.param(
+        both(worlds.primary(), worlds.stopped("node2")),
+        DEGRADED,
+        ["PostgreSQL is stopped on the secondary node2"],
+        f"On node2: systemctl start {worlds.POSTGRESQL_UNIT}",
+        id="the secondary is stopped",
+    ),
+    pytest.param(
+        both(worlds.primary(), without_streaming()),
+        DEGRADED,
+        ["node2 does not stream from node1"],
+        "Wait a moment",
+        id="the secondary does not stream",
+    ),
+    pytest.param(
+        both(worlds.primary(), without_streaming("waiting")),
+        DEGRADED,
+        ["node2 does not stream from node1"],
+        "Wait a moment",
+        id="the receiver waits",
+    ),
+    pytest.param(
+        both(worlds.primary(), changed(worlds.secondary(), "postgresql", "lag_bytes", to=LAG_LIMIT_BYTES + 1)),
+        DEGRADED,
+        ["node2 is 16.0 MiB behind node1"],
+        "Wait a moment",
+        id="late",
+    ),
+    pytest.param(
+        both(worlds.primary(), of_another_system(worlds.secondary())),
+        DEGRADED,
+        ["node2 is not a copy of node1"],
+        "",
+        id="a standby of another primary",
+    ),
+    pytest.param(
+        both(changed(worlds.primary(), "postgresql", "slots", to=[worlds.slot("other")]), worlds.secondary()),
+        DEGRADED,
+        ["node1 has no replication slot for node2"],
+        "",
+        id="no slot",
+    ),
+    pytest.param(
+        both(
+            changed(worlds.primary(), "postgresql", "slots", to=[worlds.slot("node2", False, "lost")]),
+            without_streaming(),
+        ),
+        DEGRADED,
+        ["no longer has the WAL that node2 needs", "a fresh copy"],
+        "",
+        id="slot lost",
+    ),
+    pytest.param(
+        both(worlds.primary(), changed(worlds.secondary(), "endpoint", "held", to=True)),
+        DEGRADED,
+        [f"node2 has the endpoint {worlds.ENDPOINT} as well"],
+        "",
+        id="both have the endpoint",
+    ),
+    pytest.param(
+        both(worlds.primary(), changed(worlds.secondary(), "versions", "workload", to="11.0.6")),
+        DEGRADED,
+        ["different versions of workload: node1 9.6.7, node2 11.0.6"],
+        "",
+        id="different workloads",
+    ),
+    pytest.param(
+        both(with_record(age_s=3), worlds.secondary()),
+        DEGRADED,
+        ["'switchover' by root@control is running"],
+        "Wait a moment",
+        id="an operation runs",
+    ),
+    pytest.param(
+        both(with_record(age_s=61), worlds.secondary()),
+        DEGRADED,
+        ["'switchover' by root@control was interrupted; run it again"],
+        "duet.backup_ha.switchover",
+        id="an operation was interrupted",
+    ),
+    pytest.param(
+        both(shut_out(worlds.primary()), worlds.secondary()),
+        FAILED,
+        ["PostgreSQL on node1 lets nobody in", "too many clients"],
+        "node1",
+        id="the writer lets nobody in",
+    ),
+    pytest.param(
+        both(worlds.secondary("node1", "node3"), worlds.stopped("node2", "in production")),
+        FAILED,
+        ["node1 follows, node2 is stopped"],
+        f"Start PostgreSQL on node2 (systemctl start {worlds.POSTGRESQL_UNIT})",
+        id="the primary crashed",
+    ),
+    pytest.param(
+        both(worlds.stopped("node1"), worlds.stopped("node2")),
+        FAILED,
+        ["node1 is stopped, node2 is stopped"],
+        "Start PostgreSQL on node1 and node2",
+        id="both are stopped",
+    ),
+    pytest.param(
+        both(worlds.secondary("node1", "node2"), worlds.secondary("node2", "node1")),
+        FAILED,
+        ["node1 follows, node2 follows"],
+        "journalctl -u backup-ha-resume",
+        id="two standbys",
+    ),
+    pytest.param(
+        both(None, without_streaming()),
+        FAILED,
+        ["node2 follows", "node1 does not answer"],
+        "backup-ha resume --alone",
+        id="the primary is gone",
+    ),
+    pytest.param(
+        both(None, worlds.stopped("node2")),
+        FAILED,
+        ["node2 is stopped", "node1 does not answer"],
+        "Bring node1 back",
+        id="one is gone and the other is stopped",
+    ),
+    pytest.param(
+        both(None, worlds.secondary()),
+        DEGRADED,
+        ["node1 does not answer", "still streams from node1"],
+        "SSH on node1",
+        id="only the control node misses the primary",
+    ),
+]
+
+
+@pytest.mark.parametrize(("nodes", "verdict", "reasons", "following"), TABLE)
+def test_table(nodes: Nodes, verdict: str, reasons: list[str], following: str) -> None:
+    found = judge("duet", nodes)
+    said = " ".join(found.reasons)
+    assert found.verdict == verdict, said
+    assert [words for words in reasons if words not in said] == [], said
+    assert found.next and following in found.next
+
+
+@pytest.mark.parametrize(
+    ("primary", "secondary"), [("node1", "node2"), ("node2", "node1")], ids=["as assembled", "after a switchover"]
+)
+def test_a_healthy_cluster_needs_nothing(primary: str, secondary: str) -> None:
+    nodes: Nodes = {primary: worlds.primary(primary, secondary), secondary: worlds.secondary(secondary, primary)}
+    found = judge("duet", nodes)
+    assert found.as_dict() == {
+        "cluster": "duet",
+        "verdict": HEALTHY,
+        "primary": primary,
+        "secondary": secondary,
+        "reasons": [],
+        "next": None,
+    }
+
+
+def test_the_bound_of_the_lag_itself_is_healthy() -> None:
+    node = changed(worlds.secondary(), "postgresql", "lag_bytes", to=LAG_LIMIT_BYTES)
+    assert judge("duet", both(worlds.primary(), node)).verdict == HEALTHY
+
+
+@pytest.mark.parametrize("role", ["primary", "secondary"])
+def test_roles_are_named_while_both_can_be_told(role: str) -> None:
+    """Whoever reads the JSON document finds the nodes by role, also in a degraded cluster."""
+    found = judge("duet", both(worlds.primary(), worlds.stopped("node2")))
+    assert getattr(found, role) == {"primary": "node1", "secondary": "node2"}[role]
+
+
+def test_a_record_that_cannot_be_read_names_no_playbook() -> None:
+    node = with_record(age_s=1e9)
+    node["operation"].update(id="", kind="unreadable")
+    found = judge("duet", both(node, worlds.secondary()))
+    assert found.verdict == DEGRADED
+    assert "unreadable" not in str(found.next)
+
+
+def test_a_group_of_one_host_is_judged_too() -> None:
+    found = judge("duet", {"node1": worlds.primary()})
+    assert found.verdict == DEGRADED
+    assert found.reasons == ["The cluster has no second node."]
+    assert "None" not in str(found.next)
