@@ -30,6 +30,11 @@ options:
     description: How many bytes of WAL the secondary may be behind.
     type: int
     default: 16777216
+  on_busy:
+    description: With V(abort), running jobs speak against a switchover; with V(cancel), they are cut off.
+    type: str
+    choices: [abort, cancel]
+    default: abort
 author:
   - Duet contributors (@duet)
 """
@@ -45,7 +50,9 @@ _value:
 """
 
 
-def switchover_plan(nodes: dict[str, dict[str, Any] | None], max_lag_bytes: int = 16777216) -> dict[str, Any]:
+def switchover_plan(
+    nodes: dict[str, dict[str, Any] | None], max_lag_bytes: int = 16777216, on_busy: str = "abort"
+) -> dict[str, Any]:
     """Plain data in, plain data out; the decisions are in module_utils/_switchover.py."""
     known = {name: node or None for name, node in nodes.items()}
     giver, taker = roles(known)
@@ -54,7 +61,7 @@ def switchover_plan(nodes: dict[str, dict[str, Any] | None], max_lag_bytes: int 
         "giver": giver,
         "taker": taker,
         "resumes": resumes,
-        "refusals": refusals(known, Limits(lag_bytes=int(max_lag_bytes))),
+        "refusals": refusals(known, Limits(lag_bytes=int(max_lag_bytes), cancel_jobs=on_busy == "cancel")),
     }
 
 

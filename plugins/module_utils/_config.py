@@ -62,6 +62,7 @@ class Workload:
     files: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     probe: tuple[str, ...] = ()
+    jobs_command: tuple[str, ...] = ()
     version_command: tuple[str, ...] = ()
 
 

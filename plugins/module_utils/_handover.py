@@ -15,6 +15,7 @@ The old primary keeps the address while nobody serves: clients are refused at on
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,6 @@ from ._postgres import (
     connect_peer,
     control_data,
     drop_slot,
-    ensure_slot,
     in_recovery,
     postmaster_pid,
     stop_fast,
@@ -37,7 +37,7 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._promotion import await_replay, intend_demotion, request_promotion, serve, take_endpoint, wait_until_writer
+from ._promotion import await_replay, intend_demotion, request_promotion, serve, wait_until_writer
 from ._resume import resume
 from ._system import systemctl
 
@@ -224,14 +224,15 @@ def take(config: NodeConfig, timeout: float) -> Progress:
     Raises RefusedError when no promotion began, BackupHaError when the other node took the role back.
     """
     progress = Progress()
-    with connect_local(config.postgresql) as connection:
+    address = _endpoint.PreparedAddition(config.endpoint)
+    with closing(address), connect_local(config.postgresql) as connection:
         if in_recovery(connection):
             if not try_lock(connection, ARMED):
                 raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
             _await_promotion(config, connection, timeout)
             progress.done("promoted")
-        take_endpoint(config)
-        ensure_slot(connection, config.peer_slot)
+        address.carry_out()
+        _endpoint.announce(config.endpoint)
         try_lock(connection, TAKEN)
         progress.done("endpoint")
         serve(config, connection)

@@ -62,7 +62,8 @@ SELECT current_setting('archive_mode') AS mode, failed_count, last_failed_wal,
 def observe_node(config: NodeConfig | None, postgresql: Postgresql | None = None) -> dict[str, Any]:
     """Everything `status` and the guards need to know about one node.
 
-    Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions.
+    Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions, and
+    jobs (how many the workload runs here; None when it does not run or does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
@@ -76,13 +77,17 @@ def observe_node(config: NodeConfig | None, postgresql: Postgresql | None = None
         "postgresql": database,
         "services": {},
         "endpoint": None,
+        "jobs": None,
         "operation": read_operation(),
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
     if config and server:
         observed["services"] = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units])
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
-        observed["versions"]["workload"] = workload_version(config)
+        observed["versions"]["workload"] = _say(config.workload.version_command)
+        if observed["services"][PRIMARY_TARGET]["active"] == "active":
+            jobs = _say(config.workload.jobs_command)
+            observed["jobs"] = int(jobs) if jobs and jobs.isdigit() else None
     return observed
 
 
@@ -92,11 +97,12 @@ def role_of(database: dict[str, Any]) -> str:
     return "secondary" if database.get("in_recovery") else "primary"
 
 
-def workload_version(config: NodeConfig) -> str | None:
-    if not config.workload.version_command:
+def _say(command: tuple[str, ...]) -> str | None:
+    """What one of the workload's commands prints; None when it fails, prints nothing, or there is none."""
+    if not command:
         return None
     try:
-        return run(list(config.workload.version_command), timeout=5).strip() or None
+        return run(list(command), timeout=5).strip() or None
     except BackupHaError:
         return None
 

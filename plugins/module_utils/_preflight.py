@@ -68,9 +68,9 @@ def choose_primary(servers: list[Server], wanted: Wanted) -> tuple[str | None, l
     if keep:
         other = wanted.initial_primary not in ("", keep[0])
         return (None, [_contradiction(wanted, keep[0])]) if other else (keep[0], [])
-    if wanted.initial_primary:
-        return wanted.initial_primary, []
-    return next(name for name in names if name != wanted.erase_secondary and name not in standbys), []
+    wished = [wanted.initial_primary] if wanted.initial_primary else [n for n in names if n != wanted.erase_secondary]
+    chosen = next((name for name in wished if name not in standbys), None)
+    return (chosen, []) if chosen else (None, [_foreign_standby(wished[0])])
 
 
 def _are_copies(servers: list[Server]) -> bool:
@@ -91,6 +91,13 @@ def _standing_primary(servers: list[Server]) -> tuple[str | None, list[str]]:
         f"The servers hold copies of the same databases, and neither accepts writes ({listed}). Start or resume the "
         "former primary first; duet.backup_ha.status names the command."
     ]
+
+
+def _foreign_standby(name: str) -> str:
+    return (
+        f"{name} is a standby of another server, and a cluster's primary has to accept writes. Promote {name}, or name "
+        "the other server in backup_ha_initial_primary."
+    )
 
 
 def _contradiction(wanted: Wanted, holder: str) -> str:

@@ -23,6 +23,7 @@ from ._postgres import (
     in_recovery,
     one,
     stop_fast,
+    wait_for_session,
     write_standby_signal,
 )
 from ._postgres import start as start_server
@@ -79,7 +80,6 @@ def serve(config: NodeConfig, connection: Connection) -> None:
     write_standby_signal(config.postgresql)
     take_endpoint(config)
     ensure_slot(connection, config.peer_slot)
-    _endpoint.announce_repeatedly(config.endpoint)
     systemctl("start", PRIMARY_TARGET, *config.workload.units)
     # Until the first checkpoint on the new timeline the control file names the old one, and a rewind can't begin.
     connection.execute("SET statement_timeout = 0")
@@ -136,7 +136,7 @@ def demote_here(config: NodeConfig, steps: list[str], timeout: float) -> None:
     if "start_standby" in steps:
         write_standby_signal(server)
         start_server(server)
-        with connect_local(server) as connection:
+        with wait_for_session(server, timeout) as connection:
             if not in_recovery(connection):
                 raise BackupHaError("PostgreSQL came up as a writer although standby.signal exists.")
             drop_slot(connection, config.peer_slot)
@@ -151,7 +151,8 @@ def endpoint_take_unit(config: NodeConfig) -> None:
         holder = _endpoint.probe(config.endpoint)
         if holder:
             raise BackupHaError(f"{config.endpoint.address} is already answered by {holder}.")
-    take_endpoint(config)
+    _endpoint.add(config.endpoint)
+    _endpoint.announce_repeatedly(config.endpoint)
 
 
 def endpoint_linger(config: NodeConfig, limit: float = 0.3) -> None:

@@ -14,10 +14,12 @@ from ._lsn import format_bytes
 
 @dataclass(frozen=True)
 class Limits:
-    """What the operator allows: bytes of WAL that the secondary may be behind, WAL files that wait for archiving."""
+    """What the operator allows: bytes of WAL that the secondary may be behind, WAL files that wait for archiving, and
+    whether running jobs may be cut off."""
 
     lag_bytes: int = 16 * 1024 * 1024
     archive_waiting: int = 16
+    cancel_jobs: bool = False
 
 
 def interrupted_target(nodes: dict[str, dict[str, Any] | None]) -> str | None:
@@ -124,6 +126,11 @@ def _replication(giver: str, first: dict[str, Any], taker: str, second: dict[str
 
 def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any], limits: Limits) -> list[str]:
     reasons = []
+    if first.get("jobs") and not limits.cancel_jobs:
+        reasons.append(
+            f"{first['jobs']} jobs run on {giver}, and a switchover would cut them off. Wait until they have ended, or "
+            "allow it with backup_ha_on_busy: cancel."
+        )
     archive = first["postgresql"]["archive"]
     if archive["mode"] != "off" and archive["failing"]:
         reasons.append(

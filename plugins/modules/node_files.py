@@ -13,7 +13,8 @@ description:
   - Writes configuration files, units and certificates, and installs the collection's node library, which is the
     very code
     that the modules run, for the units and the on-node command C(backup-ha).
-  - Files are replaced atomically. Nothing is written when nothing differs.
+  - Files are replaced atomically. Nothing is written when nothing differs. When a unit was written, systemd reads its
+    units again.
 options:
   files:
     description: What to write.
@@ -94,6 +95,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_
 
 LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
 COMMAND = Path("/usr/bin/backup-ha")
+UNITS = "/etc/systemd/system/"
 NODE_MODULES = (
     _cli,
     _config,
@@ -176,6 +178,8 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     if not module.check_mode:
         for wanted in changed:
             write(wanted)
+        if any(wanted["path"].startswith(UNITS) for wanted in changed):
+            _system.run(["systemctl", "daemon-reload"])
     return {"changed": bool(changed), "written": [wanted["path"] for wanted in changed], "diff": diff}
 
 

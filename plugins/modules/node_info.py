@@ -74,6 +74,9 @@ node:
     operation:
       description: The operation under way or left over, with its age in seconds.
       type: dict
+    jobs:
+      description: How many jobs the workload runs on this node; empty when it does not run here or does not say.
+      type: int
     versions:
       description: Versions of C(postgresql) and C(workload).
       type: dict

@@ -56,7 +56,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
-from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import Connection, connect_local, one, rows
+from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (
+    Connection,
+    connect_local,
+    one,
+    rows,
+    start,
+    wait_for_session,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._survey import find_server
 from ansible_collections.duet.backup_ha.plugins.module_utils._system import systemctl
 
@@ -92,7 +99,9 @@ def body(module: AnsibleModule) -> dict[str, Any]:
         pending = [row["name"] for row in rows(connection, "SELECT name FROM pg_settings WHERE pending_restart")]
     restart = bool(pending) and module.params["restart"]
     if restart:
-        systemctl("restart", server.unit)
+        systemctl("stop", server.unit)
+        start(server)
+        wait_for_session(server, timeout=60).close()
     return {"changed": restart, "pending": pending, "restarted": restart}
 
 
