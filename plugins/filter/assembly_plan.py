@@ -11,11 +11,11 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import (
     Server,
     Wanted,
-    choose_primary,
     membership_refusals,
     refusals,
     restarts,
 )
+from ansible_collections.duet.backup_ha.plugins.module_utils._primary_choice import choose_primary
 
 DOCUMENTATION = r"""
 name: assembly_plan
@@ -57,7 +57,7 @@ _value:
 
 
 def assembly_plan(servers: list[dict[str, Any]], cluster: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Plain data in, plain data out; the decisions are in module_utils/_preflight.py."""
+    """Plain data in, plain data out; the decisions are in module_utils/_preflight.py and _primary_choice.py."""
     plan: dict[str, Any] = {"primary": None, "secondary": None, "refusals": [], "restarts": []}
     plan["refusals"] = membership_refusals(cluster, [server["name"] for server in servers])
     if plan["refusals"]:

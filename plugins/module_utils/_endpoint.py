@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 from ._config import Endpoint
@@ -48,21 +49,50 @@ def _addition(endpoint: Endpoint) -> list[str]:
     return ["address", "replace", _cidr(endpoint), "dev", endpoint.interface, *nodad]
 
 
-class PreparedAddition:
-    """The command that adds the address, started beforehand: starting a process takes longer than all the rest."""
+class Announcer:
+    """A socket for announcements. Opened beforehand and closed late: closing one takes the kernel tens of ms."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._process = subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True)
+        self._socket = _announcement_socket(endpoint)
 
-    def carry_out(self) -> None:
-        self._process.communicate(" ".join(_addition(self._endpoint)) + "\n", timeout=10)
-        if self._process.returncode != 0:
-            add(self._endpoint)
+    def announce(self) -> None:
+        """Tell every neighbour, once, that the address is here now."""
+        mac = interface_mac(self._endpoint.interface)
+        if _version(self._endpoint) == 4:
+            address = socket.inet_aton(self._endpoint.address)
+            for operation in (1, 2):  # neighbours differ in which of the two they heed
+                self._socket.send(arp_frame(mac, mac, address, BROADCAST, address, operation))
+            return
+        index = socket.if_nametoindex(self._endpoint.interface)
+        message = neighbour_advertisement(mac, self._endpoint.address)
+        self._socket.sendmsg([message], [_from_address(self._endpoint, index)], 0, ("ff02::1", 0, 0, index))
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            self._process.communicate("", timeout=10)
+        self._socket.close()
+
+
+class PreparedEndpoint:
+    """Everything for taking the address is started and open, so that taking it costs no more than a millisecond."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._announcer = Announcer(endpoint)
+        self._command = subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True)
+
+    def take(self) -> None:
+        self._command.communicate(" ".join(_addition(self._endpoint)) + "\n", timeout=10)
+        if self._command.returncode != 0:
+            add(self._endpoint)
+        self._announcer.announce()
+
+    def announce(self) -> None:
+        self._announcer.announce()
+
+    def close(self) -> None:
+        if self._command.poll() is None:
+            self._command.communicate("", timeout=10)
+        self._announcer.close()
 
 
 def delete(endpoint: Endpoint) -> bool:
@@ -73,27 +103,12 @@ def delete(endpoint: Endpoint) -> bool:
     return True
 
 
-def announce(endpoint: Endpoint) -> None:
-    """Tell every neighbour, once, that the address is here now."""
-    mac = interface_mac(endpoint.interface)
-    if _version(endpoint) == 4:
-        address = socket.inet_aton(endpoint.address)
-        _send_frame(endpoint.interface, arp_frame(mac, mac, address, BROADCAST, address, operation=1))
-        _send_frame(endpoint.interface, arp_frame(mac, mac, address, BROADCAST, address, operation=2))
-        return
-    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
-        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-        index = socket.if_nametoindex(endpoint.interface)
-        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-        raw.bind((endpoint.address, 0, 0, 0))
-        raw.sendto(neighbour_advertisement(mac, endpoint.address), ("ff02::1", 0, 0, index))
-
-
 def announce_repeatedly(endpoint: Endpoint, pauses: tuple[float, ...] = (0.0, 0.01, 0.04, 0.15, 0.3)) -> None:
     """Announcements get lost, and a switch may still be learning; a handful of them costs nothing."""
-    for pause in pauses:
-        time.sleep(pause)
-        announce(endpoint)
+    with closing(Announcer(endpoint)) as announcer:
+        for pause in pauses:
+            time.sleep(pause)
+            announcer.announce()
 
 
 def probe(endpoint: Endpoint, timeout: float = 0.3) -> str | None:
@@ -151,10 +166,20 @@ def interface_mac(interface: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
 
 
-def _send_frame(interface: str, frame: bytes) -> None:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-        raw.bind((interface, ETHERTYPE_ARP))
-        raw.send(frame)
+def _announcement_socket(endpoint: Endpoint) -> socket.socket:
+    if _version(endpoint) == 4:
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        raw.bind((endpoint.interface, ETHERTYPE_ARP))
+        return raw
+    raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+    return raw
+
+
+def _from_address(endpoint: Endpoint, index: int) -> tuple[int, int, bytes]:
+    """The source address of one message (RFC 3542, IPV6_PKTINFO): the socket is opened before the address is here."""
+    source = socket.inet_pton(socket.AF_INET6, endpoint.address)
+    return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, source + struct.pack("@I", index)
 
 
 def _version(endpoint: Endpoint) -> int:

@@ -224,17 +224,17 @@ def take(config: NodeConfig, timeout: float) -> Progress:
     Raises RefusedError when no promotion began, BackupHaError when the other node took the role back.
     """
     progress = Progress()
-    address = _endpoint.PreparedAddition(config.endpoint)
-    with closing(address), connect_local(config.postgresql) as connection:
+    endpoint = _endpoint.PreparedEndpoint(config.endpoint)
+    with closing(endpoint), connect_local(config.postgresql) as connection:
         if in_recovery(connection):
             if not try_lock(connection, ARMED):
                 raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
             _await_promotion(config, connection, timeout)
             progress.done("promoted")
-        address.carry_out()
-        _endpoint.announce(config.endpoint)
+        endpoint.take()
         try_lock(connection, TAKEN)
         progress.done("endpoint")
+        endpoint.announce()  # once more, now that the other node is about to let go
         serve(config, connection)
         progress.done("target")
         _await_release(connection)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,69 +46,8 @@ def membership_refusals(cluster: str, hosts: list[str]) -> list[str]:
     return [f"The cluster group '{cluster}' has {len(hosts)} hosts ({listed}); it needs exactly two."]
 
 
-def choose_primary(servers: list[Server], wanted: Wanted) -> tuple[str | None, list[str]]:
-    """Which server becomes (or is) the primary, and why none can be chosen.
-
-    A server that accepts writes and holds data keeps it, so it is the primary; of two blank ones the inventory's
-    word counts, else the first.
-    """
-    if _are_copies(servers):
-        return _standing_primary(servers)
-    names = [server.name for server in servers]
-    for option, value in (("initial_primary", wanted.initial_primary), ("erase_secondary", wanted.erase_secondary)):
-        if value and value not in names:
-            return None, [f"backup_ha_{option} names {value}, which is not one of {' and '.join(names)}."]
-    standbys = [s.name for s in servers if _server(s).get("role") == "secondary"]
-    full = [s.name for s in servers if _server(s).get("holds_data") and s.name not in standbys]
-    keep = [name for name in full if name != wanted.erase_secondary]
-    if len(keep) > 1:
-        return None, [
-            f"Both {' and '.join(keep)} hold databases. Name the one whose databases may be erased in "
-            "backup_ha_erase_secondary."
-        ]
-    if keep:
-        other = wanted.initial_primary not in ("", keep[0])
-        return (None, [_contradiction(wanted, keep[0])]) if other else (keep[0], [])
-    wished = [wanted.initial_primary] if wanted.initial_primary else [n for n in names if n != wanted.erase_secondary]
-    chosen = next((name for name in wished if name not in standbys), None)
-    return (chosen, []) if chosen else (None, [_foreign_standby(wished[0])])
-
-
-def _are_copies(servers: list[Server]) -> bool:
-    """Both hold the same system: they are, or were, one cluster. What the inventory says of a first time is over."""
-    identifiers = {_server(server).get("system_identifier") for server in servers}
-    return len(identifiers) == 1 and None not in identifiers
-
-
-def _standing_primary(servers: list[Server]) -> tuple[str | None, list[str]]:
-    roles = {server.name: _server(server)["role"] for server in servers}
-    writers = [name for name, role in roles.items() if role == "primary"]
-    if len(writers) == 1:
-        return writers[0], []
-    if writers:
-        return None, [f"Both {' and '.join(writers)} accept writes; see duet.backup_ha.status."]
-    listed = ", ".join(f"{name} is {'a standby' if role == 'secondary' else role}" for name, role in roles.items())
-    return None, [
-        f"The servers hold copies of the same databases, and neither accepts writes ({listed}). Start or resume the "
-        "former primary first; duet.backup_ha.status names the command."
-    ]
-
-
-def _foreign_standby(name: str) -> str:
-    return (
-        f"{name} is a standby of another server, and a cluster's primary has to accept writes. Promote {name}, or name "
-        "the other server in backup_ha_initial_primary."
-    )
-
-
-def _contradiction(wanted: Wanted, holder: str) -> str:
-    return (
-        f"backup_ha_initial_primary names {wanted.initial_primary}, but {holder} holds the databases. Name {holder} "
-        f"there, or allow its databases to be erased with backup_ha_erase_secondary: {holder}."
-    )
-
-
-def _server(server: Server) -> dict[str, Any]:
+def database_of(server: Server) -> dict[str, Any]:
+    """Its PostgreSQL server as surveyed; empty when it has none."""
     return server.found["postgresql"]["server"] or {}
 
 
@@ -127,7 +67,7 @@ def refusals(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
 
 def restarts(primary: Server) -> list[str]:
     """Settings for which the existing primary's PostgreSQL has to be restarted, once."""
-    settings = _server(primary).get("settings", {})
+    settings = database_of(primary).get("settings", {})
     return [f"{name} = {value}" for name, value in RESTART_SETTINGS.items() if settings.get(name, value) != value]
 
 
@@ -158,6 +98,8 @@ def _versions(primary: Server, secondary: Server) -> list[str]:
         if _major(server) is None
     ]
     ours, theirs = _major(primary), _major(secondary)
+    if ours in secondary.found["postgresql"]["installed"] and not database_of(secondary):
+        theirs = ours
     if ours and theirs and ours != theirs:
         reasons.append(
             f"{secondary.name} has PostgreSQL {theirs}, {primary.name} has PostgreSQL {ours}; the major versions must "
@@ -252,7 +194,7 @@ def _names(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
 
 
 def _databases(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
-    ours, theirs = _server(primary), _server(secondary)
+    ours, theirs = database_of(primary), database_of(secondary)
     reasons = []
     if ours.get("problem"):
         reasons.append(f"PostgreSQL on {primary.name} can't be examined: {ours['problem']}")
@@ -298,7 +240,12 @@ def _locales(primary: Server, secondary: Server, ours: dict[str, Any]) -> list[s
 
 
 def _plain(locale: str) -> str:
-    return locale.lower().replace("utf-8", "utf8")
+    """A locale's name as ``locale -a`` prints it: the code set without punctuation.
+
+    >>> _plain("de_DE.ISO-8859-15@euro")
+    'de_de.iso885915@euro'
+    """
+    return re.sub(r"\.[^@]*", lambda found: "." + re.sub(r"\W", "", found[0]), locale).lower()
 
 
 def _space(primary: Server, secondary: Server, ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:

@@ -72,7 +72,7 @@ def wait_until_writer(connection: Connection) -> None:
 def take_endpoint(config: NodeConfig) -> None:
     """Take the address now. Needs the caller's proof that the local server is the writer."""
     _endpoint.add(config.endpoint)
-    _endpoint.announce(config.endpoint)
+    _endpoint.announce_repeatedly(config.endpoint, pauses=(0.0,))
 
 
 def serve(config: NodeConfig, connection: Connection) -> None:
