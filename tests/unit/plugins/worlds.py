@@ -175,3 +175,22 @@ def operation(age_s: float = 2.0, kind: str = "switchover") -> dict[str, Any]:
         "boot": "b1946ac9-2492-4d23-9f3f-111111111111",
         "age_s": age_s,
     }
+
+
+def both(one: Node | None, other: Node | None) -> Nodes:
+    return {"node1": one, "node2": other}
+
+
+def changed(node: Node, *path: str, to: object) -> Node:
+    """The same node with one leaf set."""
+    place = node
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return node
+
+
+def shut_out(node: Node) -> Node:
+    """A server whose connections are all used."""
+    node["postgresql"].update(accepting=False, problem="FATAL:  sorry, too many clients already")
+    return node

@@ -9,7 +9,6 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
     DEGRADED,
     FAILED,
-    HEALTHY,
     LAG_LIMIT_BYTES,
     SPLIT,
     UNASSEMBLED,
@@ -17,22 +16,9 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
     judge,
 )
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
-from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node, Nodes
+from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node, Nodes, both, changed, shut_out
 
 ASSEMBLE = "duet.backup_ha.assemble"
-
-
-def both(one: Node | None, other: Node | None) -> Nodes:
-    return {"node1": one, "node2": other}
-
-
-def changed(node: Node, *path: str, to: object) -> Node:
-    """The same node with one leaf set."""
-    place = node
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = to
-    return node
 
 
 def without_streaming(status: str | None = None) -> Node:
@@ -43,12 +29,6 @@ def without_streaming(status: str | None = None) -> Node:
 def of_another_system(node: Node) -> Node:
     changed(node, "postgresql", "control", "system_identifier", to=worlds.OTHER_SYSTEM)
     return changed(node, "postgresql", "system_identifier", to=worlds.OTHER_SYSTEM)
-
-
-def shut_out(node: Node) -> Node:
-    """A server whose connections are all used."""
-    node["postgresql"].update(accepting=False, problem="FATAL:  sorry, too many clients already")
-    return node
 
 
 def with_record(age_s: float) -> Node:
@@ -248,46 +228,3 @@ def test_table(nodes: Nodes, verdict: str, reasons: list[str], following: str) -
     assert found.verdict == verdict, said
     assert [words for words in reasons if words not in said] == [], said
     assert found.next and following in found.next
-
-
-@pytest.mark.parametrize(
-    ("primary", "secondary"), [("node1", "node2"), ("node2", "node1")], ids=["as assembled", "after a switchover"]
-)
-def test_a_healthy_cluster_needs_nothing(primary: str, secondary: str) -> None:
-    nodes: Nodes = {primary: worlds.primary(primary, secondary), secondary: worlds.secondary(secondary, primary)}
-    found = judge("duet", nodes)
-    assert found.as_dict() == {
-        "cluster": "duet",
-        "verdict": HEALTHY,
-        "primary": primary,
-        "secondary": secondary,
-        "reasons": [],
-        "next": None,
-    }
-
-
-def test_the_bound_of_the_lag_itself_is_healthy() -> None:
-    node = changed(worlds.secondary(), "postgresql", "lag_bytes", to=LAG_LIMIT_BYTES)
-    assert judge("duet", both(worlds.primary(), node)).verdict == HEALTHY
-
-
-@pytest.mark.parametrize("role", ["primary", "secondary"])
-def test_roles_are_named_while_both_can_be_told(role: str) -> None:
-    """Whoever reads the JSON document finds the nodes by role, also in a degraded cluster."""
-    found = judge("duet", both(worlds.primary(), worlds.stopped("node2")))
-    assert getattr(found, role) == {"primary": "node1", "secondary": "node2"}[role]
-
-
-def test_a_record_that_cannot_be_read_names_no_playbook() -> None:
-    node = with_record(age_s=1e9)
-    node["operation"].update(id="", kind="unreadable")
-    found = judge("duet", both(node, worlds.secondary()))
-    assert found.verdict == DEGRADED
-    assert "unreadable" not in str(found.next)
-
-
-def test_a_group_of_one_host_is_judged_too() -> None:
-    found = judge("duet", {"node1": worlds.primary()})
-    assert found.verdict == DEGRADED
-    assert found.reasons == ["The cluster has no second node."]
-    assert "None" not in str(found.next)

@@ -27,7 +27,7 @@ World = tuple[Node | None, Node | None]
 
 def primaries(name: str, other: str) -> list[Node]:
     found = []
-    slots = ([worlds.slot(other)], [], [worlds.slot(other, False, "lost")])
+    slots: tuple[list[Node], ...] = ([worlds.slot(other)], [], [worlds.slot(other, False, "lost")])
     for held, target, workload, accepting, kept in product(
         YES_NO, ("active", "inactive"), ("active", "failed"), YES_NO, slots
     ):
