@@ -90,12 +90,12 @@ class NodeConfig:
 
 
 def slot_name(node: str) -> str:
-    """PostgreSQL allows lower-case letters, digits and underscores in slot names.
+    """PostgreSQL allows lower-case letters, digits and underscores in slot names, and 63 of them.
 
     >>> slot_name("Backup-1.example.org")
     'backup_ha_backup_1_example_org'
     """
-    return "backup_ha_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in node.lower())
+    return ("backup_ha_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in node.lower()))[:63]
 
 
 def parse_config(data: dict[str, Any]) -> NodeConfig:
@@ -108,14 +108,23 @@ def parse_config(data: dict[str, Any]) -> NodeConfig:
             cluster=data["cluster"],
             node=data["node"],
             address=data["address"],
-            peer=data["peer"]["node"],
-            peer_address=data["peer"]["address"],
+            peer=_at(data, "peer.node"),
+            peer_address=_at(data, "peer.address"),
             postgresql=Postgresql(**data["postgresql"]),
             endpoint=Endpoint(**data["endpoint"]),
             workload=Workload(**workload) if workload else Workload("none"),
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise BackupHaError(f"{CONFIG_PATH} is not a node description: {error}.") from error
+
+
+def _at(data: dict[str, Any], path: str) -> Any:
+    found: Any = data
+    for key in path.split("."):
+        if key not in found:
+            raise KeyError(path)
+        found = found[key]
+    return found
 
 
 def load_config(path: Path = CONFIG_PATH) -> NodeConfig | None:
