@@ -116,7 +116,7 @@ def load(connection: Connection, paths: list[str]) -> list[Entry]:
 def apply(entries: list[Entry], remove: list[str]) -> Path | None:
     """Bring the file system to what the table holds. Returns where replaced files were put aside, if any were."""
     aside = REPLACED_DIRECTORY / time.strftime("%Y%m%dT%H%M%S")
-    kept = [_put_aside(Path(path), aside) for path in [*(e.path for e in entries if e.kind != "directory"), *remove]]
+    kept = [_put_aside(Path(path), aside) for path in [*(entry.path for entry in entries), *remove]]
     for path in remove:
         _remove(Path(path))
     for entry in entries:

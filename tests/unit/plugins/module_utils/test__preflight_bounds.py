@@ -138,12 +138,53 @@ def test_a_secondary_with_several_major_versions_has_the_primary_s() -> None:
     assert refusals(full(), secondary, WANTED) == []
 
 
+def test_the_version_that_runs_counts_and_not_the_newest_one() -> None:
+    primary, secondary = full(), server("node2", postgresql(data=False, system=OTHER_SYSTEM))
+    for host in (primary, secondary):
+        host.found["postgresql"]["installed"] = ["15", "17"]
+    assert refusals(primary, secondary, WANTED) == []
+    secondary.found["postgresql"]["server"]["version"] = "17"
+    assert len(refusals(primary, secondary, WANTED)) == 1
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_each_server_needs_a_postgresql(lacking: int) -> None:
+    servers = [blank("node1"), blank()]
+    servers[lacking].found["postgresql"]["installed"] = []
+    (sentence,) = refusals(servers[0], servers[1], WANTED)
+    assert f"node{lacking + 1} has no PostgreSQL" in sentence
+
+
 @pytest.mark.parametrize("what", ["glibc", "icu"])
-def test_an_unknown_library_version_is_no_difference(what: str) -> None:
+@pytest.mark.parametrize("unknown", [0, 1])
+def test_an_unknown_library_version_is_no_difference(what: str, unknown: int) -> None:
     """PostgreSQL may have been built without ICU."""
+    servers = [full(), blank()]
+    servers[unknown].found[what] = None
+    assert refusals(servers[0], servers[1], WANTED) == []
+
+
+def test_a_control_node_whose_clock_is_wrong_does_not_matter() -> None:
+    assert refusals(replace(full(), clock_offset_s=300.0), replace(blank(), clock_offset_s=300.5), WANTED) == []
+
+
+def test_data_without_a_readable_identity_is_data() -> None:
+    (sentence,) = refusals(blank("node1"), server("node2", postgresql("stopped", system=None)), WANTED)
+    assert "node2 holds databases of its own; a copy" in sentence
+
+
+def test_two_blank_servers_need_space_as_well() -> None:
     secondary = blank()
-    secondary.found[what] = None
-    assert refusals(full(), secondary, WANTED) == []
+    secondary.found["postgresql"]["free_bytes"] = 256 * MIB - 1
+    (sentence,) = refusals(blank("node1"), secondary, WANTED)
+    assert "256.0 MiB are needed" in sentence
+
+
+def test_a_server_without_any_subnet_is_told_so() -> None:
+    secondary = blank()
+    secondary.found.update(interfaces=[], endpoint={"interface": None, "held": False, "answered_by": None})
+    (sentence,) = refusals(full(), secondary, WANTED)
+    assert "outside the subnets of node2 (none)" in sentence
 
 
 @pytest.mark.parametrize(("mode", "allowed"), [(0o640, True), (0o600, True), (0o641, False), (0o602, False)])
@@ -161,7 +202,10 @@ def test_all_addresses_may_be_of_the_sixth_family() -> None:
 
 def test_different_families_are_told_for_each_node() -> None:
     wanted = replace(WANTED, endpoint_address="2001:db8::10", endpoint_name="")
-    first, second = refusals(full(), blank(), wanted)
+    primary, secondary = full(), blank()
+    for host in (primary, secondary):
+        host.found["endpoint"]["interface"] = None  # neither can have a subnet for it
+    first, second = refusals(primary, secondary, wanted)
     assert "node1 has the IPv4" in first and "node2 has the IPv4" in second
 
 
