@@ -10,12 +10,13 @@ import json
 import time
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.duet.backup_ha.plugins.module_utils._lsn import format_bytes
 
 LIMIT_S = 7 * 24 * 3600
-FIRST_PAUSE_S, PAUSE_S = 1.0, 2.0
+FIRST_PAUSE_S, PAUSE_S = 0.5, 1.5
 
 
 def progress_line(node: str, done: int, total: int, elapsed: float) -> str:
@@ -34,11 +35,18 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
         arguments = dict(self._task.args)
-        planned = self._execute_in_check_mode(arguments, task_vars)
+        background, job = boolean(arguments.pop("background", False)), arguments.pop("job", None)
+        if job is not None:
+            return {**result, **(self._watch(job, variables) if job else {"changed": False})}
+        planned = self._execute_in_check_mode(arguments, variables)
         if self._task.check_mode or planned.get("failed") or not planned.get("steps"):
-            return {**result, **planned}
-        return {**result, **self._run_and_watch(arguments, task_vars or {})}
+            return {**result, **planned, "job": ""}
+        started = self._start(arguments, variables)
+        if started.get("failed") or background:
+            return {**result, **started}
+        return {**result, **self._watch(started["job"], variables)}
 
     def _execute_in_check_mode(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Learn what there is to do, and fail early, without the cost of a background task."""
@@ -49,7 +57,7 @@ class ActionModule(ActionBase):
         finally:
             self._task.check_mode = before
 
-    def _run_and_watch(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _start(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         before, self._task.async_val = self._task.async_val, LIMIT_S
         try:
             started = self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=True)
@@ -57,17 +65,17 @@ class ActionModule(ActionBase):
             self._task.async_val = before
         if started.get("failed"):
             return dict(started)
-        return self._watch(str(started["ansible_job_id"]), task_vars)
+        return {"changed": True, "job": str(started["ansible_job_id"])}
 
     def _watch(self, job: str, task_vars: dict[str, Any]) -> dict[str, Any]:
         began, pause = time.monotonic(), FIRST_PAUSE_S
         while True:
-            time.sleep(pause)
             status = self._ask("status", job, task_vars)
             if status.get("finished") or status.get("failed"):
                 self._ask("cleanup", job, task_vars)
                 return {key: value for key, value in status.items() if key not in ("ansible_job_id", "started")}
             self._show(str(task_vars.get("inventory_hostname")), time.monotonic() - began)
+            time.sleep(pause)
             pause = PAUSE_S
 
     def _ask(self, mode: str, job: str, task_vars: dict[str, Any]) -> dict[str, Any]:

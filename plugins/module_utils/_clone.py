@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,8 @@ from ._postgres import start as start_server
 from ._promotion import intend_demotion
 
 PROGRESS_PATH = Path("/run/backup-ha/clone.json")
+LOCK_PATH = Path("/run/backup-ha/clone.lock")
+STANDBY_STATES = ("in archive recovery", "shut down in recovery")
 FIRST_USER_OID = 16384  # FirstNormalObjectId: below it, everything was made by initdb
 _PROGRESS = re.compile(r"(\d+)/(\d+) kB \((\d+)%\)")
 
@@ -59,16 +64,17 @@ def _leading_number(name: str) -> int:
 def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> list[str]:
     """The steps to make this node a copy of the primary. Pure.
 
-    ``local`` holds role, system_identifier (None without a data directory), holds_data and free_bytes; ``primary``
-    holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is already a standby of the same
-    system only has to be started.
+    ``local`` holds role, state (of the control file), system_identifier (None without a data directory), holds_data
+    and free_bytes; ``primary`` holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is or was
+    a standby of the same system only has to be started. One that was a writer has WAL of its own, even with the same
+    identifier: servers that were made from one image share it.
     """
     if primary["in_recovery"]:
         raise RefusedError(
             "Nothing was changed.", ["The other node does not accept writes; there is no primary to copy."]
         )
     same = local["system_identifier"] == primary["system_identifier"]
-    if same and not erase:
+    if same and not erase and (local["role"] == "secondary" or local["state"] in STANDBY_STATES):
         return [] if local["role"] == "secondary" else ["start"]
     reasons = []
     if local["holds_data"] and not erase:
@@ -84,6 +90,15 @@ def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> l
     if reasons:
         raise RefusedError("Nothing was changed.", reasons)
     return ["create_slot", "copy", "stop", "swap", "start"]
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait for another copy on this node: one whose control node is gone finishes by itself."""
+    LOCK_PATH.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK_PATH.open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def observe_primary(config: NodeConfig) -> dict[str, Any]:

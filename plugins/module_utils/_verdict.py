@@ -83,7 +83,7 @@ def _unassembled(cluster: str, outside: list[str], answered: dict[str, dict[str,
 def _are_copies(answered: dict[str, dict[str, Any]]) -> bool:
     """Two servers of one system: with different ones, nobody's writes can be missing on the other."""
     found = {(node["postgresql"].get("control") or {}).get("system_identifier") for node in answered.values()}
-    return len(found) == 1
+    return len(found - {None}) <= 1
 
 
 def _unpaired(cluster: str, writers: list[str]) -> Verdict:

@@ -23,6 +23,17 @@ options:
     description: How many seconds stopping, starting and the first contact may take. The copy itself is not limited.
     type: int
     default: 120
+  background:
+    description:
+      - Only begin to copy, and return its C(job).
+      - This is an option of the action of the same name.
+    type: bool
+    default: false
+  job:
+    description:
+      - Wait for the copy that an earlier task began with O(background=true), and show how far it is.
+      - This is an option of the action of the same name. When it is empty there was nothing to copy.
+    type: str
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.changes
@@ -32,9 +43,22 @@ extends_documentation_fragment:
 EXAMPLES = r"""
 - name: Copy the primary
   duet.backup_ha.clone:
+
+- name: Begin to copy the primary
+  duet.backup_ha.clone:
+    background: true
+  register: copy
+
+- name: Wait for the copy
+  duet.backup_ha.clone:
+    job: "{{ copy.job }}"
 """
 
 RETURN = r"""
+job:
+  description: What names the copy that was begun; empty when there is nothing to copy.
+  returned: with O(background=true)
+  type: str
 steps:
   description: The steps that were (in check mode, would be) carried out.
   returned: success
@@ -51,30 +75,45 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._clone import (
     clone,
     holds_user_data,
     observe_primary,
+    one_at_a_time,
     plan_clone,
 )
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._observe import observe_node
 
-ARGUMENTS = {"erase": {"type": "bool", "default": False}, "timeout": {"type": "int", "default": 120}}
+ARGUMENTS = {
+    "erase": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 120},
+    "background": {"type": "bool", "default": False},
+    "job": {"type": "str"},
+}
+
+
+def plan(config: NodeConfig, erase: bool) -> list[str]:
+    observed = observe_node(config)
+    directory = Path(config.postgresql.data_directory)
+    control = observed["postgresql"]["control"] or {}
+    local = {
+        "role": observed["role"],
+        "state": control.get("state"),
+        "system_identifier": control.get("system_identifier"),
+        "holds_data": holds_user_data(str(directory)),
+        "free_bytes": shutil.disk_usage(directory.parent).free,
+    }
+    return plan_clone(local, observe_primary(config), erase)
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
     config = require_config()
-    observed = observe_node(config)
-    directory = Path(config.postgresql.data_directory)
-    control = observed["postgresql"]["control"]
-    local = {
-        "role": observed["role"],
-        "system_identifier": control and control["system_identifier"],
-        "holds_data": holds_user_data(str(directory)),
-        "free_bytes": shutil.disk_usage(directory.parent).free,
-    }
-    steps = plan_clone(local, observe_primary(config), module.params["erase"])
-    if steps and not module.check_mode:
-        clone(config, steps, timeout=float(module.params["timeout"]))
-    return {"changed": bool(steps), "steps": steps, "outcome": "planned" if module.check_mode else "done"}
+    if module.check_mode:
+        steps = plan(config, module.params["erase"])
+        return {"changed": bool(steps), "steps": steps, "outcome": "planned"}
+    with one_at_a_time():
+        steps = plan(config, module.params["erase"])
+        if steps:
+            clone(config, steps, timeout=float(module.params["timeout"]))
+    return {"changed": bool(steps), "steps": steps, "outcome": "done"}
 
 
 def main() -> None:

@@ -38,6 +38,15 @@ options:
         description: The group that owns the file; the owner is root.
         type: str
         default: root
+  links:
+    description: Symbolic links to make, each path with its target.
+    type: dict
+    default: {}
+  absent:
+    description: Files or links to remove.
+    type: list
+    elements: path
+    default: []
   library:
     description: Whether to install the node library and the command C(backup-ha).
     type: bool
@@ -63,7 +72,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: Paths that were (in check mode, would be) written.
+  description: Paths that were (in check mode, would be) written, linked or removed.
   returned: success
   type: list
   elements: str
@@ -131,6 +140,8 @@ ARGUMENTS = {
             "group": {"type": "str", "default": "root"},
         },
     },
+    "links": {"type": "dict", "default": {}},
+    "absent": {"type": "list", "elements": "path", "default": []},
     "library": {"type": "bool", "default": False},
 }
 
@@ -164,6 +175,17 @@ def write(wanted: dict[str, str]) -> None:
     os.chown(path, 0, grp.getgrnam(wanted["group"]).gr_gid)
 
 
+def points_to(path: str, target: str) -> bool:
+    return os.path.islink(path) and os.readlink(path) == target
+
+
+def link(path: str, target: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(path):
+        os.unlink(path)
+    os.symlink(target, path)
+
+
 def difference(wanted: dict[str, str]) -> dict[str, str]:
     path = Path(wanted["path"])
     before = path.read_text("utf-8") if path.exists() else ""
@@ -175,12 +197,19 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     hidden = library_files() if module.params["library"] else []
     changed = [wanted for wanted in [*hidden, *shown] if differs(wanted)]
     diff = [difference(wanted) for wanted in changed if wanted not in hidden]
+    links = {path: to for path, to in module.params["links"].items() if not points_to(path, to)}
+    removed = [path for path in module.params["absent"] if os.path.lexists(path)]
+    paths = [*(wanted["path"] for wanted in changed), *links, *removed]
     if not module.check_mode:
         for wanted in changed:
             write(wanted)
-        if any(wanted["path"].startswith(UNITS) for wanted in changed):
+        for path, target in links.items():
+            link(path, target)
+        for path in removed:
+            os.unlink(path)
+        if any(path.startswith(UNITS) for path in paths):
             _system.run(["systemctl", "daemon-reload"])
-    return {"changed": bool(changed), "written": [wanted["path"] for wanted in changed], "diff": diff}
+    return {"changed": bool(paths), "written": paths, "diff": diff}
 
 
 def main() -> None:
