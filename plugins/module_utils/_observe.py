@@ -15,7 +15,17 @@ from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgr
 from ._errors import BackupHaError
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
-from ._postgres import Connection, connect_local, control_data, in_recovery, one, postmaster_pid, rows
+from ._postgres import (
+    Connection,
+    SessionError,
+    connect_local,
+    control_data,
+    first_line,
+    in_recovery,
+    one,
+    postmaster_pid,
+    rows,
+)
 from ._system import run, unit_states
 
 # Parameters that a standby must have at least as large as its primary, else it refuses to start.
@@ -123,9 +133,9 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
         if observed["running"]:
             with connect_local(server) as connection:
                 observed.update(observe_replication(connection), accepting=True)
-    except BackupHaError as error:
+    except (BackupHaError, SessionError) as error:
         # Nobody is let in: a server that still recovers, or one without a free connection. Its control file knows.
-        observed.update(problem=str(error), in_recovery=not _is_in_production(observed["control"]))
+        observed.update(problem=first_line(error), in_recovery=not _is_in_production(observed["control"]))
     return observed
 
 

@@ -212,7 +212,12 @@ def test_a_file_that_was_never_readable_by_all_is_not_so_for_a_moment(
 ) -> None:
     modes: list[int] = []
     fchown = os.fchown
-    monkeypatch.setattr(os, "fchown", lambda fd, *who: (modes.append(os.fstat(fd).st_mode & 0o777), fchown(fd, *who)))
+
+    def watch(descriptor: int, owner: int, group: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        fchown(descriptor, owner, group)
+
+    monkeypatch.setattr(os, "fchown", watch)
     path = str(root / "bacula-dir.conf")
     apply([replace(scan(workload(root))[path], content=b"Password = x\n")], [])
     assert modes == [0o600]
