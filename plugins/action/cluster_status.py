@@ -27,7 +27,5 @@ class ActionModule(ActionBase):
             text = "\n\n".join(render(verdicts[name], clusters[name]) for name in verdicts)
         Display().display(text)
         bad = [f"{name} is {verdict.verdict}" for name, verdict in verdicts.items() if verdict.verdict != HEALTHY]
-        result.update(changed=False, clusters=document, failed=bool(bad))
-        if bad:
-            result["msg"] = f"{', '.join(bad)}."
+        result.update(changed=False, clusters=document, healthy=not bad, answer=", ".join(bad) or "all healthy")
         return result

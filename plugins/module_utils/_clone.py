@@ -64,8 +64,8 @@ def _leading_number(name: str) -> int:
 def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> list[str]:
     """The steps to make this node a copy of the primary. Pure.
 
-    ``local`` holds role, state (of the control file), system_identifier (None without a data directory), holds_data
-    and free_bytes; ``primary`` holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is or was
+    ``local`` holds role, state (of the control file), copied (a base backup that has not been started yet: its control
+    file is still the primary's), system_identifier (None without a data directory), holds_data and free_bytes; ``primary`` holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is or was
     a standby of the same system only has to be started. One that was a writer has WAL of its own, even with the same
     identifier: servers that were made from one image share it.
     """
@@ -74,7 +74,8 @@ def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> l
             "Nothing was changed.", ["The other node does not accept writes; there is no primary to copy."]
         )
     same = local["system_identifier"] == primary["system_identifier"]
-    if same and not erase and (local["role"] == "secondary" or local["state"] in STANDBY_STATES):
+    standby = local["role"] == "secondary" or local["state"] in STANDBY_STATES or local["copied"]
+    if same and standby and not erase:
         return [] if local["role"] == "secondary" else ["start"]
     reasons = []
     if local["holds_data"] and not erase:

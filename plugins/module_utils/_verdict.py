@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, slot_name
+from ._config import ENDPOINT_UNIT, slot_name
 from ._lsn import format_bytes
 from ._operation import LEASE_S
 
@@ -44,6 +44,7 @@ class Verdict:
 
 def judge(cluster: str, nodes: dict[str, dict[str, Any] | None]) -> Verdict:
     """``nodes`` maps each node's name to its observation (observe_node()), or None when it did not answer."""
+    nodes = {name: node or None for name, node in nodes.items()}
     answered = {name: node for name, node in nodes.items() if node}
     silent = sorted(set(nodes) - set(answered))
     if not answered:
@@ -142,8 +143,7 @@ def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary:
     weak = _secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None)
     weak += _operation_reasons(nodes) + _version_reasons(nodes)
     if broken:
-        unit = PRIMARY_TARGET
-        return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: systemctl start {unit}")
+        return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: backup-ha resume")
     if weak:
         return Verdict(cluster, DEGRADED, primary, secondary, weak, _next_degraded(secondary, nodes))
     return Verdict(cluster, HEALTHY, primary, secondary)

@@ -97,6 +97,7 @@ def plan(config: NodeConfig, erase: bool) -> list[str]:
     local = {
         "role": observed["role"],
         "state": control.get("state"),
+        "copied": (directory / "backup_label").exists(),
         "system_identifier": control.get("system_identifier"),
         "holds_data": holds_user_data(str(directory)),
         "free_bytes": shutil.disk_usage(directory.parent).free,

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Turns the observations of M(duet.backup_ha.node_info) into one verdict per cluster, with reasons and the
     next command.
-  - Prints a table for people or one JSON document, and fails unless every cluster is healthy.
+  - Prints a table for people or one JSON document.
   - Runs on the control node as an action.
   - V(healthy) means that the primary serves and the secondary follows in step. V(degraded) means that it serves
     but something that protects it is missing or late. V(failed) means that nobody serves. V(split) means that
@@ -47,6 +47,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+healthy:
+  description: Whether every cluster is healthy.
+  returned: always
+  type: bool
+answer:
+  description: Which clusters are not healthy, and what they are.
+  returned: always
+  type: str
 clusters:
   description: For each cluster C(cluster), C(verdict), C(primary), C(secondary), C(reasons), C(next) and its
     C(nodes).
