@@ -65,9 +65,10 @@ def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> l
     """The steps to make this node a copy of the primary. Pure.
 
     ``local`` holds role, state (of the control file), copied (a base backup that has not been started yet: its control
-    file is still the primary's), system_identifier (None without a data directory), holds_data and free_bytes; ``primary`` holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is or was
-    a standby of the same system only has to be started. One that was a writer has WAL of its own, even with the same
-    identifier: servers that were made from one image share it.
+    file is still the primary's), system_identifier (None without a data directory), holds_data and free_bytes;
+    ``primary`` holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is or was a standby of the
+    same system only has to be started. One that was a writer has WAL of its own, even with the same identifier: servers
+    that were made from one image share it.
     """
     if primary["in_recovery"]:
         raise RefusedError(
