@@ -4,11 +4,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = r"""
 name: answer
 type: stdout
@@ -22,6 +17,11 @@ author:
 requirements:
   - Set it as the stdout callback, for instance with E(ANSIBLE_STDOUT_CALLBACK=duet.backup_ha.answer).
 """
+
+import json
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
 
 
 class CallbackModule(CallbackBase):
