@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The giving node's half of the critical section: its order, and who is primary after each failure."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils import _handover
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
+    BackupHaError,
+    DeadlineError,
+    InDoubtError,
+    RefusedError,
+    UnreachableError,
+)
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session, Stage
+
+BEFORE_STOP = ["flush_before_stop", "stop_workload"]
+REQUEST = ["stop_primary", "await_replay", "intend_demotion", "request_promotion"]
+AFTER = ["release_endpoint", "intend_demotion", "write_standby_signal", "start_server", "drop_slot"]
+NO_SPACE = OSError(28, "No space left on device")
+BROKEN = psycopg.OperationalError("server closed the connection unexpectedly")
+
+
+def test_the_order_of_a_handover(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    progress = _handover.give(CONFIG, timeout=10)
+    assert stage.events == [*BEFORE_STOP, *REQUEST, "wait_until_writer", *AFTER]
+    assert [step["step"] for step in progress.steps] == list(_handover.GIVE_STEPS)
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("flush_before_stop", BROKEN),
+        ("stop_workload", DeadlineError("systemctl did not end")),
+        ("await_replay", DeadlineError("did not arrive")),
+        ("await_replay", BROKEN),
+        ("intend_demotion", NO_SPACE),
+    ],
+)
+def test_whatever_fails_before_the_request_puts_the_old_primary_back(
+    monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    stage = Stage(monkeypatch, **{step: error})
+    with pytest.raises(type(error)) as raised:
+        _handover.give(CONFIG, timeout=10)
+    assert raised.value is error
+    assert stage.events[-1] == "resume"
+    assert "request_promotion" not in stage.events
+
+
+def test_a_stop_that_takes_too_long_puts_the_old_primary_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    stage.stops_in_time = False
+    with pytest.raises(DeadlineError, match="PostgreSQL did not stop within 10 s"):
+        _handover.give(CONFIG, timeout=10)
+    assert stage.events[-3:] == ["stop_primary", "start_server", "resume"]
+
+
+@pytest.mark.parametrize("state", ["shutting down", "in crash recovery", "shut down in recovery"])
+def test_without_a_clean_stop_nobody_is_promoted(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    stage = Stage(monkeypatch)
+    stage.state = state
+    monkeypatch.setattr(_handover, "plan_give", lambda *_seen: list(_handover.GIVE_STEPS))
+    with pytest.raises(BackupHaError, match=f"control file says '{state}' instead of 'shut down'"):
+        _handover.give(CONFIG, timeout=10)
+    assert stage.events[-1] == "resume"
+
+
+def test_a_workload_that_does_not_stop_costs_no_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, stop_workload=DeadlineError("systemctl did not end"))
+    with pytest.raises(DeadlineError):
+        _handover.give(CONFIG, timeout=10)
+    assert stage.events == [*BEFORE_STOP, "resume"]
+
+
+@pytest.mark.parametrize("answer", ["the other node does not answer, so it may have become primary", "follows"])
+def test_a_role_that_cannot_be_taken_back_is_in_doubt(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    stage = Stage(monkeypatch, await_replay=DeadlineError("It did not arrive."))
+    stage.resumed = answer
+    with pytest.raises(InDoubtError, match=f"It did not arrive. .*{answer}"):
+        _handover.give(CONFIG, timeout=10)
+
+
+def test_a_failure_while_taking_back_tells_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    Stage(monkeypatch, await_replay=DeadlineError("It did not arrive."), resume=UnreachableError("No session."))
+    with pytest.raises(InDoubtError, match=r"It did not arrive. .*failed as well: No session."):
+        _handover.give(CONFIG, timeout=10)
+
+
+@pytest.mark.parametrize("step", ["request_promotion", "wait_until_writer"])
+def test_a_broken_session_is_asked_anew_and_a_clear_answer_counts(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    stage = Stage(monkeypatch, **{step: BROKEN})
+    monkeypatch.setattr(
+        _handover, "in_recovery", lambda s: s.server == "node2" and "request_promotion" not in stage.events
+    )
+    _handover.give(CONFIG, timeout=10)
+    assert stage.events[-len(AFTER) :] == AFTER
+
+
+@pytest.mark.parametrize("reachable", [True, False], ids=["still a standby", "silent"])
+def test_an_unclear_answer_is_in_doubt_and_never_served_again(monkeypatch: pytest.MonkeyPatch, reachable: bool) -> None:
+    stage = Stage(monkeypatch, request_promotion=BROKEN)
+    stage.reachable_again = reachable
+    with pytest.raises(InDoubtError, match=r"node2 was told to become primary .* duet.backup_ha.status"):
+        _handover.give(CONFIG, timeout=10)
+    assert stage.now >= 29
+    assert "resume" not in stage.events
+
+
+def test_in_doubt_this_node_comes_up_as_a_standby(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was demoted on disk before the request, so starting it is harmless, and it can follow."""
+    stage = Stage(monkeypatch, request_promotion=BROKEN)
+    stage.reachable_again = False
+    with pytest.raises(InDoubtError):
+        _handover.give(CONFIG, timeout=10)
+    assert "intend_demotion" in stage.events
+    assert stage.events[-1] == "start_server"
+
+
+def test_a_request_that_the_other_node_refuses_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary error on a session that lives: nobody was promoted, so this node serves again."""
+    stage = Stage(monkeypatch)
+
+    def refuse(_session: Session) -> None:
+        raise psycopg.errors.DiskFull('could not create file "promote": No space left on device')
+
+    monkeypatch.setattr(_handover, "request_promotion", refuse)
+    with pytest.raises((BackupHaError, psycopg.Error), match="No space left on device"):
+        _handover.give(CONFIG, timeout=10)
+    assert stage.events[-1] == "resume"
+
+
+def test_nothing_begins_before_the_other_node_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    stage.locks = set()
+    with pytest.raises(RefusedError) as refused:
+        _handover.give(CONFIG, timeout=10)
+    assert refused.value.reasons == ["node2 did not get ready for its promotion in time."]
+    assert stage.events == []
+
+
+def test_nothing_begins_while_somebody_else_promotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    stage.granted = False
+    with pytest.raises(RefusedError) as refused:
+        _handover.give(CONFIG, timeout=10)
+    assert "Another promotion is under way" in refused.value.reasons[0]
+    assert stage.events == []
+
+
+def test_what_was_interrupted_after_the_promotion_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    stage.state, stage.recovering["node2"] = "shut down", False
+    _handover.give(CONFIG, timeout=10)
+    assert stage.events == AFTER
