@@ -1,0 +1,44 @@
+"""The lab for the scenarios, and the cluster on it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.scenarios.cluster import Cluster, faults, sound_primary
+from tests.scenarios.support import NODES, ROOT, Lab
+
+NAME = "DUET_LAB"
+SUBNET = "DUET_LAB_SUBNET"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The lab that run.py named; run.py removes it, too."""
+    name, subnet = os.environ.get(NAME), os.environ.get(SUBNET)
+    if not name or not subnet:
+        pytest.skip(f"{NAME} and {SUBNET} name no lab; tests/scenarios/run.py does")
+    made = Lab(name, subnet, ROOT / "build/scenarios" / name)
+    made.forget_connections()
+    made.up()
+    return made
+
+
+@pytest.fixture(scope="module")
+def blank(lab: Lab) -> Lab:
+    """The lab with two blank servers, for the scenarios of one file."""
+    lab.reset(*NODES)
+    return lab
+
+
+@pytest.fixture
+def cluster(lab: Lab) -> Cluster:
+    """A sound cluster. One that an earlier scenario broke is assembled anew: one failure must not cause others."""
+    made = Cluster(lab, sound_primary(lab))
+    if made.primary == "":
+        print(f"assembling a cluster, because {faults(lab)}")
+        lab.reset(*NODES)
+        lab.play("assemble").check()
+        made = Cluster(lab, made.settle())
+    return made
