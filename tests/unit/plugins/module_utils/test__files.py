@@ -175,6 +175,38 @@ def test_a_second_application_finds_nothing_to_do(root: Path, aside: Path) -> No
     assert sorted(aside.rglob("*")) == kept
 
 
+@pytest.mark.usefixtures("aside")
+def test_what_a_crash_left_half_written_is_no_obstacle(root: Path) -> None:
+    wanted = scan(workload(root))
+    (root / "bacula-dir.conf").unlink()
+    (root / ".bacula-dir.conf.backup-ha").write_bytes(b"half")
+    apply([wanted[str(root / "bacula-dir.conf")]], [])
+    assert scan(workload(root)) == wanted
+
+
+@pytest.mark.usefixtures("aside")
+def test_a_directory_that_still_holds_something_stays(root: Path) -> None:
+    """What is excluded is not removed, and so neither is its directory."""
+    apply([], [str(root / "scripts"), str(root / "missing")])
+    assert (root / "scripts" / "make_catalog_backup").exists()
+
+
+@pytest.mark.usefixtures("aside")
+def test_a_file_comes_with_the_directories_that_it_needs(root: Path, tmp_path: Path) -> None:
+    entry = scan(workload(root))[str(root / "bacula-dir.conf")]
+    apply([replace(entry, path=str(tmp_path / "new" / "deep" / "a.conf"))], [])
+    assert (tmp_path / "new" / "deep" / "a.conf").read_bytes() == entry.content
+
+
+@pytest.mark.usefixtures("aside")
+@pytest.mark.parametrize("mode", [0o700, 0o2775])
+def test_a_directory_s_mode_is_brought(root: Path, mode: int) -> None:
+    wanted = scan(workload(root))
+    wanted[str(root / "scripts")] = replace(wanted[str(root / "scripts")], mode=mode)
+    bring(root, wanted)
+    assert scan(workload(root)) == wanted
+
+
 def test_what_is_replaced_or_removed_is_kept(root: Path, aside: Path) -> None:
     wanted = scan(workload(root))
     (root / "bacula-dir.conf").write_bytes(b"changed by hand\n")

@@ -143,6 +143,23 @@ def test_nothing_begins_before_the_other_node_waits_for_it(monkeypatch: pytest.M
     assert stage.events == []
 
 
+@pytest.mark.parametrize("step", BEFORE_STOP)
+def test_a_taker_that_gave_up_meanwhile_stops_nothing(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A long checkpoint or a slow workload may outlast the other node's patience."""
+    stage = Stage(monkeypatch)
+    did = stage.did
+
+    def lose_the_taker(event: str) -> None:
+        did(event)
+        if event == step:
+            stage.locks = set()
+
+    monkeypatch.setattr(stage, "did", lose_the_taker)
+    with pytest.raises(BackupHaError):
+        _handover.give(CONFIG, timeout=10)
+    assert not {"stop_primary", "request_promotion"} & set(stage.events)
+
+
 def test_nothing_begins_while_somebody_else_promotes(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
     stage.granted = False

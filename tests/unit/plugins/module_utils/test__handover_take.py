@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receiving node's half: it waits, takes the address the moment it is the writer, and never promotes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, DeadlineError, RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._grant import ARMED, GRANT, TAKEN
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG as GIVER
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import Session
+
+CONFIG = replace(GIVER, node=GIVER.peer, peer=GIVER.node)
+Story = Callable[[float], tuple[bool, bool]]
+
+
+class Taker:
+    """The receiving node; ``story`` says for each moment whether the grant is held and whether it is in recovery."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, story: Story, armed: bool = True) -> None:
+        self.events: list[str] = []
+        self.story = story
+        self.now = 0.0
+        self.armed = armed
+        monkeypatch.setattr(_handover, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
+        monkeypatch.setattr(_endpoint, "PreparedEndpoint", lambda _endpoint: self)
+        monkeypatch.setattr(_handover, "connect_local", lambda _server: Session("node2"))
+        monkeypatch.setattr(_handover, "in_recovery", lambda _session: self.story(self.now)[1])
+        monkeypatch.setattr(_handover, "locks_held", lambda _session: {GRANT} if self.story(self.now)[0] else set())
+        monkeypatch.setattr(_handover, "try_lock", self.try_lock)
+        monkeypatch.setattr(_handover, "serve", lambda *_arguments: self.events.append("serve"))
+        monkeypatch.setattr(_handover, "request_promotion", self.never)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def never(self, *_arguments: object) -> None:
+        raise AssertionError("the receiving node promoted itself")
+
+    def try_lock(self, _session: Session, key: int) -> bool:
+        self.events.append({ARMED: "armed", TAKEN: "taken"}[key])
+        return self.armed
+
+    def take(self) -> None:
+        assert not self.story(self.now)[1], "took the address while it was a standby"
+        self.events.append("endpoint")
+
+    def announce(self) -> None:
+        assert "endpoint" in self.events
+        self.events.append("announce")
+
+    def close(self) -> None:
+        self.events.append("close")
+
+
+def handed_over(now: float) -> tuple[bool, bool]:
+    """The other node holds the grant from 1 s on and promotes this one at 2 s."""
+    return now >= 1, now < 2
+
+
+def test_the_order_of_taking(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, handed_over)
+    progress = _handover.take(CONFIG)
+    events = [event for event in taker.events if event != "announce"]
+    assert events == ["armed", "endpoint", "taken", "serve", "close"]
+    assert [step["step"] for step in progress.steps] == ["promoted", "endpoint", "target"]
+
+
+def test_a_node_that_was_promoted_before_only_takes_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, lambda _now: (False, False))
+    _handover.take(CONFIG)
+    events = [event for event in taker.events if event != "announce"]
+    assert events == ["endpoint", "taken", "serve", "close"]
+
+
+def refused_taking(taker: Taker, error: type[BackupHaError]) -> BackupHaError:
+    with pytest.raises(error) as raised:
+        _handover.take(CONFIG)
+    assert taker.events[-1] == "close"
+    assert not {"endpoint", "serve"} & set(taker.events)
+    return raised.value
+
+
+def test_two_handovers_do_not_wait_on_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refused_taking(Taker(monkeypatch, lambda _now: (False, True), armed=False), RefusedError)
+    assert error.details["reasons"] == ["Another handover already waits on this node."]
+
+
+def test_a_handover_that_never_begins_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, lambda _now: (False, True))
+    error = refused_taking(taker, RefusedError)
+    assert error.details["reasons"] == ["node1 never began to hand over."]
+    assert taker.now == pytest.approx(_handover.ARM_TIMEOUT_S, abs=0.1)
+
+
+def test_a_handover_that_was_taken_back_ends_the_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, lambda now: (1 <= now < 3, True))
+    assert "node1 did not hand over after all" in str(refused_taking(taker, BackupHaError))
+    assert taker.now == pytest.approx(3, abs=0.1)
+
+
+def test_a_promotion_at_the_moment_when_the_grant_ends_is_a_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The giving node's session ends right after its request was heard."""
+    taker = Taker(monkeypatch, lambda now: (1 <= now < 2, now < 2))
+    _handover.take(CONFIG)
+    assert "serve" in taker.events
+
+
+def test_a_grant_that_leads_nowhere_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, lambda _now: (True, True))
+    error = refused_taking(taker, DeadlineError)
+    assert "did not happen in time" in str(error)
+    assert taker.now == pytest.approx(_handover.ARM_TIMEOUT_S + 80, abs=1)

@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two ends of being primary: what a start remembers, what a promotion waits for, what a demotion does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _promotion
+from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, DeadlineError
+from ansible_collections.duet.backup_ha.plugins.module_utils._promotion import await_replay, demotion_plan
+from ansible_collections.duet.backup_ha.plugins.module_utils._system import remove_durably
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session
+
+ALL = ["stop_primary_target", "stop_postgresql", "start_standby"]
+
+
+def observed(role: str, target: str | None) -> dict[str, Any]:
+    return {"role": role, "services": {"backup-ha-primary.target": {"active": target}} if target else {}}
+
+
+@pytest.mark.parametrize(
+    ("role", "target", "steps"),
+    [
+        ("primary", "active", ALL),
+        ("primary", "inactive", ALL[1:]),
+        ("stopped", "active", ["stop_primary_target", "start_standby"]),
+        ("stopped", "inactive", ["start_standby"]),
+        ("secondary", "active", ["stop_primary_target"]),
+        ("secondary", "deactivating", ["stop_primary_target"]),
+        ("secondary", "inactive", []),
+        ("secondary", "not-found", []),
+        ("secondary", None, []),
+        ("none", "inactive", []),
+    ],
+)
+def test_demotion(role: str, target: str | None, steps: list[str]) -> None:
+    assert demotion_plan(observed(role, target)) == steps
+
+
+@pytest.mark.parametrize("done", range(len(ALL) + 1))
+def test_an_interrupted_demotion_is_finished_by_running_it_again(done: int) -> None:
+    role, target = "primary", "active"
+    for step in ALL[:done]:
+        target = "inactive" if step == "stop_primary_target" else target
+        role = {"stop_postgresql": "stopped", "start_standby": "secondary"}.get(step, role)
+    assert demotion_plan(observed(role, target)) == ALL[done:]
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The node's memory on disk. No start may keep the endpoint."""
+    monkeypatch.setattr(_promotion, "WAS_PRIMARY_PATH", tmp_path / "was-primary.json")
+    monkeypatch.setattr(_promotion, "DEMOTED_PATH", tmp_path / "demoted")
+    deleted: list[object] = []
+    monkeypatch.setattr(_endpoint, "delete", deleted.append)
+    yield tmp_path
+    assert set(deleted) <= {CONFIG.endpoint}
+
+
+def start(monkeypatch: pytest.MonkeyPatch, control_state: str) -> bool:
+    """A start of PostgreSQL over this control file; whether the node may ask to be primary afterwards."""
+    control = ControlData(control_state, "0/3000028", 1, "7", False, True)
+    monkeypatch.setattr(_promotion, "control_data", lambda _server: control)
+    _promotion.before_start(CONFIG)
+    return _promotion.was_primary()
+
+
+@pytest.mark.usefixtures("state")
+@pytest.mark.parametrize(
+    ("control_state", "remembered"),
+    [("in production", True), ("shut down", True), ("shut down in recovery", False), ("in archive recovery", False)],
+)
+def test_a_start_remembers_a_former_primary(
+    monkeypatch: pytest.MonkeyPatch, control_state: str, remembered: bool
+) -> None:
+    assert start(monkeypatch, control_state) is remembered
+
+
+@pytest.mark.usefixtures("state")
+def test_a_crash_while_it_asks_does_not_make_it_forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started as a standby once, its control file no longer says that it was the writer."""
+    start(monkeypatch, "in production")
+    assert start(monkeypatch, "in archive recovery") is True
+
+
+@pytest.mark.usefixtures("state")
+def test_a_demoted_writer_does_not_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    _promotion.intend_demotion()
+    assert start(monkeypatch, "shut down") is False
+    assert start(monkeypatch, "shut down in recovery") is False
+
+
+@pytest.mark.usefixtures("state")
+def test_a_demotion_counts_for_one_start_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    _promotion.intend_demotion()
+    start(monkeypatch, "shut down")
+    assert start(monkeypatch, "in production") is True
+
+
+@pytest.mark.parametrize("removals", [0, 1])
+def test_a_power_cut_while_a_demotion_is_recorded_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, state: Path, removals: int
+) -> None:
+    """Whatever was removed before the cut, the next start forgets that the node was primary."""
+    start(monkeypatch, "in production")
+    _promotion.intend_demotion()
+
+    def cut(path: Path) -> None:
+        if len(list(state.iterdir())) <= 2 - removals:
+            raise OSError("power cut")
+        remove_durably(path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(_promotion, "remove_durably", cut)
+        with pytest.raises(OSError, match="power cut"):
+            start(broken, "shut down")
+    assert start(monkeypatch, "shut down") is False
+
+
+@pytest.mark.usefixtures("state")
+def test_whoever_follows_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    start(monkeypatch, "in production")
+    _promotion.forget_having_been_primary()
+    assert _promotion.was_primary() is False
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that only sleeping moves."""
+    time = SimpleNamespace(now=0.0)
+    time.monotonic = lambda: time.now
+
+    def sleep(seconds: float) -> None:
+        time.now += seconds
+
+    time.sleep = sleep
+    monkeypatch.setattr(_promotion, "time", time)
+    return time
+
+
+CONTROL = ControlData("shut down", "0/3000028", 1, "7", False, True)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("positions", [["0/3000029"], [None, "0/3000028", "0/30000A0"]])
+def test_the_shutdown_checkpoint_is_replayed_when_replay_is_past_its_begin(
+    monkeypatch: pytest.MonkeyPatch, positions: list[str | None]
+) -> None:
+    """A control file names the begin of the record, a standby the end of what it has replayed."""
+    left = list(positions)
+    monkeypatch.setattr(_promotion, "one", lambda _connection, _query: left.pop(0))
+    assert await_replay(Session("node2"), CONTROL, timeout=1.0) == positions[-1]  # type: ignore[arg-type]
+    assert left == []
+
+
+@pytest.mark.parametrize("position", ["0/3000028", "0/3000000", None])
+def test_what_does_not_arrive_is_told_with_both_positions(
+    monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace, position: str | None
+) -> None:
+    monkeypatch.setattr(_promotion, "one", lambda _connection, _query: position)
+    with pytest.raises(DeadlineError, match=f"replayed up to {position}; .* is at 0/3000028, .* within 5 s"):
+        await_replay(Session("node2"), CONTROL, timeout=5.0)  # type: ignore[arg-type]
+    assert clock.now == pytest.approx(5, abs=0.1)
+
+
+@pytest.mark.parametrize(("recovering", "held", "holder"), list(product((True, False), (True, False), (None, "02:00"))))
+def test_the_endpoint_s_unit_takes_it_only_for_the_writer_and_only_when_it_is_free(
+    monkeypatch: pytest.MonkeyPatch, recovering: bool, held: bool, holder: str | None
+) -> None:
+    taken: list[object] = []
+    monkeypatch.setattr(_promotion, "connect_local", lambda _server: Session("node1"))
+    monkeypatch.setattr(_promotion, "in_recovery", lambda _session: recovering)
+    monkeypatch.setattr(_endpoint, "holds", lambda _endpoint: held)
+    monkeypatch.setattr(_endpoint, "probe", lambda _endpoint: holder)
+    monkeypatch.setattr(_endpoint, "add", taken.append)
+    monkeypatch.setattr(_endpoint, "announce_repeatedly", lambda _endpoint: None)
+    if not recovering and (held or holder is None):
+        _promotion.endpoint_take_unit(CONFIG)
+        assert taken == [CONFIG.endpoint]
+        return
+    with pytest.raises(BackupHaError, match="does not accept writes" if recovering else "already answered by 02:00"):
+        _promotion.endpoint_take_unit(CONFIG)
+    assert taken == []
+
+
+@pytest.mark.parametrize(("held_for", "lingers"), [(0.0, 0.0), (0.1, 0.1), (99.0, 0.3)])
+def test_the_address_lingers_while_nobody_took_it_and_not_for_long(
+    monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace, held_for: float, lingers: float
+) -> None:
+    monkeypatch.setattr(_endpoint, "holds", lambda _endpoint: clock.now < held_for)
+    _promotion.endpoint_linger(CONFIG)
+    assert clock.now == pytest.approx(lingers, abs=0.03)
