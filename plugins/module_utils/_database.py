@@ -85,14 +85,16 @@ def ensure(server: Postgresql) -> list[str]:
 
 
 def _ensure_tables(connection: Connection, wanted: list[str]) -> None:
-    if f"database {DATABASE}" in wanted:
+    """All or nothing, so that whatever interrupts it, the tables that are there say that the rest is as well."""
+    tables = [name for name in _TABLES if f"table {DATABASE}.{name}" in wanted]
+    if not tables:
+        return
+    with connection.transaction():
         connection.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
         connection.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {PROBE_ROLE}")
         connection.execute("CREATE SCHEMA IF NOT EXISTS backup_ha")
-    for name, statement in _TABLES.items():
-        if f"table {DATABASE}.{name}" in wanted:
-            connection.execute(statement)
-    if f"table {DATABASE}.probe" in wanted:
+        for name in tables:
+            connection.execute(_TABLES[name])
         connection.execute(f"GRANT USAGE ON SCHEMA backup_ha TO {PROBE_ROLE}")
         connection.execute(f"GRANT SELECT, INSERT, UPDATE ON backup_ha.probe TO {PROBE_ROLE}")
 
