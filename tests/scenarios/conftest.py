@@ -7,7 +7,8 @@ import os
 import pytest
 
 from tests.scenarios.cluster import Cluster, faults, sound_primary
-from tests.scenarios.support import NODES, ROOT, Lab
+from tests.scenarios.playbook import ROOT
+from tests.scenarios.support import NODES, Lab
 
 NAME = "DUET_LAB"
 SUBNET = "DUET_LAB_SUBNET"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.scenarios.cluster import DIRECTOR, catalog, director_answers, faults, postmaster_starts
-from tests.scenarios.support import NODES, ROOT, Lab, within
+from tests.scenarios.playbook import ROOT
+from tests.scenarios.support import NODES, Lab, within
 from tests.scenarios.test_assembly_refused import identity, make_data, refused
 
 SECRETS = "/etc/bacula/bacula-dir.conf"

@@ -41,6 +41,12 @@ def test_a_rehearsal_on_blank_servers_changes_nothing(lab: Lab) -> None:
     assert "node1 is the primary, node2 the secondary" in outcome.said, outcome
 
 
+def test_a_switchover_needs_a_cluster(lab: Lab) -> None:
+    with lab.unchanged():
+        outcome = lab.play("switchover")
+    assert outcome.code != 0 and "node1 is no node of a cluster yet" in outcome.said, outcome
+
+
 def group_of(*hosts: str) -> Callable[[dict[str, Any]], None]:
     """A change of the inventory: the cluster's group has these hosts."""
 
