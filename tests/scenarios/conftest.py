@@ -43,3 +43,10 @@ def cluster(lab: Lab) -> Cluster:
         lab.play("assemble").check()
         made = Cluster(lab, made.settle())
     return made
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """A test's line says how long it took: these are scenarios, not unit tests."""
+    if report.when == "call" and report.outcome != "skipped":
+        return report.outcome, report.outcome[0], f"{report.outcome.upper()} {report.duration:.1f} s"
+    return None
