@@ -13,6 +13,9 @@ from typing import Any
 from ._lsn import format_bytes
 from ._survey import RESTART_SETTINGS
 
+# What a cluster needs besides its data: WAL, temporary files, the frame of a new one.
+ROOM = 256 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Server:
@@ -249,14 +252,20 @@ def _plain(locale: str) -> str:
 
 
 def _space(primary: Server, secondary: Server, ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Room for PostgreSQL on both servers, and for the copy on the secondary."""
     same = ours.get("system_identifier") and ours.get("system_identifier") == theirs.get("system_identifier")
     if same:
         return []
-    needed = int(ours.get("size_bytes", 0) * 1.05) + 256 * 1024 * 1024
-    free = secondary.found["postgresql"]["free_bytes"]
-    if free >= needed:
-        return []
-    return [
-        f"{secondary.name} has {format_bytes(free)} free under /var/lib/postgresql; {format_bytes(needed)} are needed "
-        f"for the copy of {primary.name}. Free or add space."
-    ]
+    copy = int(ours.get("size_bytes", 0) * 1.05)
+    reasons = []
+    for server, needed, purpose in (
+        (primary, ROOM, "PostgreSQL"),
+        (secondary, ROOM + copy, f"the copy of {primary.name}"),
+    ):
+        free = server.found["postgresql"]["free_bytes"]
+        if free < needed:
+            reasons.append(
+                f"{server.name} has {format_bytes(free)} free under /var/lib/postgresql; {format_bytes(needed)} are "
+                f"needed for {purpose}. Free or add space."
+            )
+    return reasons

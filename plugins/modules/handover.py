@@ -84,7 +84,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     # The control node may vanish in the middle; the handover ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    progress = (give if side == "give" else take)(config, float(module.params["timeout"]))
+    progress = give(config, float(module.params["timeout"])) if side == "give" else take(config)
     return {"changed": bool(progress.steps), "steps": progress.steps, "outcome": "done"}
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover
-from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, DeadlineError, RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
 from ansible_collections.duet.backup_ha.plugins.module_utils._grant import ARMED, GRANT, TAKEN
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG as GIVER
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import Session
@@ -112,8 +112,8 @@ def test_a_promotion_at_the_moment_when_the_grant_ends_is_a_promotion(monkeypatc
     assert "serve" in taker.events
 
 
-def test_a_grant_that_leads_nowhere_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    taker = Taker(monkeypatch, lambda _now: (True, True))
-    error = refused_taking(taker, DeadlineError)
-    assert "did not happen in time" in str(error)
-    assert taker.now == pytest.approx(_handover.ARM_TIMEOUT_S + 80, abs=1)
+def test_as_long_as_the_grant_is_held_the_wait_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint may take long; the giving node's session, and its grant with it, ends when that node does."""
+    taker = Taker(monkeypatch, lambda now: (now < 5000, now < 5000))
+    _handover.take(CONFIG)
+    assert "serve" in taker.events
