@@ -1,6 +1,3 @@
-# Copyright: (c) 2026, Duet contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
 """Do something bad to a cluster while clients write and both nodes are probed, and judge what they saw.
 
 Every scenario that runs inside `Watch.over` proves the same: never two writers, nothing acknowledged lost, and a sound
