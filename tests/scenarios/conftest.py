@@ -46,7 +46,10 @@ def cluster(lab: Lab) -> Cluster:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """A test's line says how long it took: these are scenarios, not unit tests."""
-    if report.when == "call" and report.outcome != "skipped":
-        return report.outcome, report.outcome[0], f"{report.outcome.upper()} {report.duration:.1f} s"
-    return None
+    """A test's line says how long it took, and at once why it failed: these are scenarios, not unit tests."""
+    if report.outcome == "skipped" or (report.when != "call" and report.passed):
+        return None
+    crash = getattr(report.longrepr, "reprcrash", None)
+    why = f": {' '.join(crash.message.split())[:300]}" if crash else ""
+    kind = report.outcome if report.when == "call" else "error"
+    return kind, kind[0], f"{kind.upper()} {report.duration:.1f} s{why}"

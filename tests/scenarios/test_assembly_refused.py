@@ -116,7 +116,7 @@ CASES = {
     ),
     "address leads back to another name": Case(
         ("On node2 the address {endpoint} leads back to", "instead of backup.lab.test", "Correct the reverse DNS"),
-        fault="cp -p {hosts} /tmp/hosts; sed 's/^\\(.*\\) backup.*/\\1 other.lab.test\\n&/' /tmp/hosts > {hosts}",
+        fault="cp -p {hosts} /tmp/hosts; sed 's/^\\([^ ]*\\) backup.*/\\1 other.lab.test\\n&/' /tmp/hosts > {hosts}",
         mend="cp -p /tmp/hosts {hosts}",
     ),
 }
