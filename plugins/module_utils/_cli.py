@@ -32,7 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     resumed.add_argument(
         "--patience", type=float, default=10.0, metavar="SECONDS", help="how long to ask (0: for ever)"
     )
-    resumed.add_argument("--alone", action="store_true", help="the other node is lost and switched off: my word for it")
+    resumed.add_argument(
+        "--alone",
+        action="store_true",
+        help="my word that the other node is not primary: it is lost and switched off, or follows",
+    )
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
     endpoint.add_argument("verb", choices=["take", "linger", "drop"])

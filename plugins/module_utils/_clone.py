@@ -30,12 +30,12 @@ from ._postgres import (
     one,
     peer_parameters,
     rows,
-    stop_fast,
     wait_for_session,
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._promotion import intend_demotion
+from ._promotion import forget_having_been_primary
+from ._system import systemctl
 
 PROGRESS_PATH = Path("/run/backup-ha/clone.json")
 LOCK_PATH = Path("/run/backup-ha/clone.lock")
@@ -132,9 +132,9 @@ def clone(config: NodeConfig, steps: list[str], timeout: float) -> None:
         shutil.rmtree(incoming, ignore_errors=True)
         _copy(config, incoming)
     if "stop" in steps:
-        intend_demotion()
-        if not stop_fast(config.postgresql, timeout):
-            raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s.")
+        forget_having_been_primary()
+        # Not past systemd, which would start the server again in the middle of the exchange.
+        systemctl("stop", config.postgresql.unit, timeout=timeout)
     if "swap" in steps:
         _swap(incoming, directory)
     if "start" in steps:

@@ -38,9 +38,16 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._promotion import DEMOTED_PATH, await_replay, intend_demotion, request_promotion, serve, wait_until_writer
+from ._promotion import (
+    await_replay,
+    forget_having_been_primary,
+    remember_being_primary,
+    request_promotion,
+    serve,
+    wait_until_writer,
+)
 from ._resume import resume
-from ._system import remove_durably, systemctl
+from ._system import systemctl
 
 GIVE_STEPS = (
     "checkpoint",
@@ -130,7 +137,7 @@ def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: 
     """From the checkpoint to the promotion of the other node. Whatever fails before the request is taken back."""
     try:
         _let_go(config, peer, steps, timeout, progress)
-        intend_demotion()
+        forget_having_been_primary()
         asked = _ask_for_promotion(config, peer)
     except Exception as error:
         _take_back(config, peer, error, progress)
@@ -179,7 +186,7 @@ def flush_before_stop(config: NodeConfig) -> None:
 
 def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress: Progress) -> None:
     """Nobody was promoted: this node serves again."""
-    remove_durably(DEMOTED_PATH)
+    remember_being_primary(config)
     if progress.stopping or postmaster_pid(config.postgresql) is None:
         stop_fast(config.postgresql, timeout=60)
         start_server(config.postgresql)
@@ -241,7 +248,7 @@ def _finish(config: NodeConfig, peer: Connection, steps: list[str], progress: Pr
         _endpoint.delete(config.endpoint)
         progress.done("release_endpoint")
     if "start_standby" in steps:
-        intend_demotion()
+        forget_having_been_primary()
         write_standby_signal(config.postgresql)
         start_server(config.postgresql)
         with wait_for_session(config.postgresql, timeout=30) as connection:
@@ -286,6 +293,9 @@ def _await_promotion(config: NodeConfig, connection: Connection) -> None:
         now_granted = GRANT in locks_held(connection)
         if granted and not now_granted and in_recovery(connection):
             raise BackupHaError(f"{config.peer} did not hand over after all; it serves again or says why not.")
+        if now_granted and not granted:
+            # Before anything stops: whichever node survives what may happen now, one of them asks to go on.
+            remember_being_primary(config)
         granted = granted or now_granted
         if not granted and time.monotonic() - began > ARM_TIMEOUT_S:
             raise RefusedError("Nothing was changed.", [f"{config.peer} never began to hand over."])

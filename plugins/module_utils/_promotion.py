@@ -17,7 +17,6 @@ from ._lsn import parse_lsn
 from ._postgres import (
     Connection,
     connect_local,
-    control_data,
     drop_slot,
     ensure_slot,
     in_recovery,
@@ -29,33 +28,28 @@ from ._postgres import (
 from ._postgres import start as start_server
 from ._system import remove_durably, systemctl, unit_is_active, write_durably
 
-# Left by a writer's last server, so that the next start knows that this node may ask to be primary again.
-WAS_PRIMARY_PATH = STATE_DIRECTORY / "was-primary.json"
-# Left by whoever stops the writer for good: the next start must not ask.
-DEMOTED_PATH = STATE_DIRECTORY / "demoted"
+# There from the moment when a node has become primary until it has handed over or follows another one: a node that
+# starts with it may ask to be primary again.
+PRIMARY_PATH = STATE_DIRECTORY / "primary.json"
 
 
 def before_start(config: NodeConfig) -> None:
-    """Run before every start of PostgreSQL: remember a former primary, and never start with the endpoint."""
-    control = control_data(config.postgresql)
-    if DEMOTED_PATH.exists():
-        remove_durably(WAS_PRIMARY_PATH)
-        remove_durably(DEMOTED_PATH)
-    elif control.was_writer:
-        write_durably(WAS_PRIMARY_PATH, json.dumps({"since": time.time(), **control.as_dict()}) + "\n")
+    """Run before every start of PostgreSQL: never start with the endpoint."""
     _endpoint.delete(config.endpoint)
 
 
-def intend_demotion() -> None:
-    write_durably(DEMOTED_PATH, "")
+def remember_being_primary(config: NodeConfig) -> None:
+    if not PRIMARY_PATH.exists():
+        write_durably(PRIMARY_PATH, json.dumps({"node": config.node, "since": time.time()}) + "\n")
 
 
 def forget_having_been_primary() -> None:
-    remove_durably(WAS_PRIMARY_PATH)
+    """From here on this node does not ask to be primary, whatever happens to it."""
+    remove_durably(PRIMARY_PATH)
 
 
 def was_primary() -> bool:
-    return WAS_PRIMARY_PATH.exists()
+    return PRIMARY_PATH.exists()
 
 
 def request_promotion(connection: Connection) -> None:
@@ -79,12 +73,12 @@ def serve(config: NodeConfig, connection: Connection) -> None:
     """All that a node does after it became the writer; every step may be repeated."""
     write_standby_signal(config.postgresql)
     take_endpoint(config)
+    remember_being_primary(config)
     ensure_slot(connection, config.peer_slot)
     systemctl("start", PRIMARY_TARGET, *config.workload.units)
     # Until the first checkpoint on the new timeline the control file names the old one, and a rewind can't begin.
     connection.execute("SET statement_timeout = 0")
     connection.execute("CHECKPOINT")
-    forget_having_been_primary()
 
 
 def promote_here(config: NodeConfig, connection: Connection) -> None:
@@ -130,7 +124,7 @@ def demote_here(config: NodeConfig, steps: list[str], timeout: float) -> None:
     if "stop_primary_target" in steps:
         systemctl("stop", *config.workload.units, PRIMARY_TARGET)
     if "start_standby" in steps:
-        intend_demotion()
+        forget_having_been_primary()
     if "stop_postgresql" in steps and not stop_fast(server, timeout):
         raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s; it still shuts down.")
     if "start_standby" in steps:

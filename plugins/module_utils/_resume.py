@@ -24,7 +24,8 @@ def decide_resume(
     """Whether this node may become primary by itself. Pure.
 
     ``local`` and ``peer`` hold in_recovery, timeline, lsn and system_identifier; peer is None when it does not answer;
-    ``alone`` is somebody's word that the other node is not and will not be primary. Returns (decision, why) where the
+    ``alone`` is somebody's word that the other node is not and will not be primary: it counts over silence, and where
+    neither was primary. Returns (decision, why) where the
     decision is ``serve`` (already the writer), ``promote``, ``follow`` (the other one is primary) or ``wait``.
     """
     if not local["in_recovery"]:
@@ -37,7 +38,7 @@ def decide_resume(
         return "wait", "the other node is not a copy of this one"
     if not peer["in_recovery"]:
         return "follow", "the other node is primary"
-    if not was_primary:
+    if not was_primary and not alone:
         return "follow", "this node was a secondary when it stopped"
     if peer["timeline"] > local["timeline"]:
         return "wait", f"the other node is on timeline {peer['timeline']}, this one on {local['timeline']}"

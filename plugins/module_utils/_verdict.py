@@ -117,7 +117,10 @@ def _next_without_writer(nodes: dict[str, dict[str, Any] | None]) -> str:
         unit = nodes[stopped[0]]["postgresql"].get("unit", "postgresql")  # type: ignore[index]
         where = " and ".join(stopped)
         return f"Start PostgreSQL on {where} (systemctl start {unit}): the former primary resumes by itself."
-    return "journalctl -u backup-ha-resume says on each node what it waits for."
+    return (
+        "journalctl -u backup-ha-resume says on each node what it waits for. Where neither asks to be primary, run on "
+        "the one with the higher position: backup-ha resume --alone"
+    )
 
 
 def _state(name: str, node: dict[str, Any] | None) -> str:

@@ -59,11 +59,18 @@ class Stage:
         self.resumed = "promoted"
         self.locks = {ARMED, TAKEN}
         self.granted = True
-        for name in ("flush_before_stop", "write_standby_signal", "drop_slot", "intend_demotion", "await_replay"):
+        for name in (
+            "flush_before_stop",
+            "write_standby_signal",
+            "drop_slot",
+            "forget_having_been_primary",
+            "await_replay",
+        ):
             monkeypatch.setattr(_handover, name, lambda *_arguments, event=name: self.did(event))
         monkeypatch.setattr(_handover, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.did("release_endpoint"))
         replaced: dict[str, Any] = {
+            "remember_being_primary": lambda _config: None,
             "connect_peer": self.connect_peer,
             "connect_local": lambda _server: Session("node1"),
             "wait_for_session": lambda *_arguments, **_options: Session("node1"),

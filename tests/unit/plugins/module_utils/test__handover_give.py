@@ -18,8 +18,8 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session, Stage
 
 BEFORE_STOP = ["flush_before_stop", "stop_workload"]
-REQUEST = ["stop_primary", "await_replay", "intend_demotion", "request_promotion"]
-AFTER = ["release_endpoint", "intend_demotion", "write_standby_signal", "start_server", "drop_slot"]
+REQUEST = ["stop_primary", "await_replay", "forget_having_been_primary", "request_promotion"]
+AFTER = ["release_endpoint", "forget_having_been_primary", "write_standby_signal", "start_server", "drop_slot"]
 NO_SPACE = OSError(28, "No space left on device")
 BROKEN = psycopg.OperationalError("server closed the connection unexpectedly")
 
@@ -38,7 +38,7 @@ def test_the_order_of_a_handover(monkeypatch: pytest.MonkeyPatch) -> None:
         ("stop_workload", DeadlineError("systemctl did not end")),
         ("await_replay", DeadlineError("did not arrive")),
         ("await_replay", BROKEN),
-        ("intend_demotion", NO_SPACE),
+        ("forget_having_been_primary", NO_SPACE),
     ],
 )
 def test_whatever_fails_before_the_request_puts_the_old_primary_back(
@@ -117,7 +117,7 @@ def test_in_doubt_this_node_comes_up_as_a_standby(monkeypatch: pytest.MonkeyPatc
     stage.reachable_again = False
     with pytest.raises(InDoubtError):
         _handover.give(CONFIG, timeout=10)
-    assert "intend_demotion" in stage.events
+    assert "forget_having_been_primary" in stage.events
     assert stage.events[-1] == "start_server"
 
 

@@ -36,6 +36,7 @@ class Taker:
         monkeypatch.setattr(_handover, "try_lock", self.try_lock)
         monkeypatch.setattr(_handover, "serve", lambda *_arguments: self.events.append("serve"))
         monkeypatch.setattr(_handover, "request_promotion", self.never)
+        monkeypatch.setattr(_handover, "remember_being_primary", lambda _config: self.events.append("remember"))
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -68,7 +69,7 @@ def test_the_order_of_taking(monkeypatch: pytest.MonkeyPatch) -> None:
     taker = Taker(monkeypatch, handed_over)
     progress = _handover.take(CONFIG)
     events = [event for event in taker.events if event != "announce"]
-    assert events == ["armed", "endpoint", "taken", "serve", "close"]
+    assert events == ["armed", "remember", "endpoint", "taken", "serve", "close"]
     assert [step["step"] for step in progress.steps] == ["promoted", "endpoint", "target"]
 
 

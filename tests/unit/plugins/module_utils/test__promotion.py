@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,6 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, DeadlineError
 from ansible_collections.duet.backup_ha.plugins.module_utils._promotion import await_replay, demotion_plan
-from ansible_collections.duet.backup_ha.plugins.module_utils._system import remove_durably
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session
 
 ALL = ["stop_primary_target", "stop_postgresql", "start_standby"]
@@ -55,81 +54,35 @@ def test_an_interrupted_demotion_is_finished_by_running_it_again(done: int) -> N
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The node's memory on disk. No start may keep the endpoint."""
-    monkeypatch.setattr(_promotion, "WAS_PRIMARY_PATH", tmp_path / "was-primary.json")
-    monkeypatch.setattr(_promotion, "DEMOTED_PATH", tmp_path / "demoted")
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The node's memory on disk."""
+    monkeypatch.setattr(_promotion, "PRIMARY_PATH", tmp_path / "primary.json")
+    return tmp_path
+
+
+def test_no_start_keeps_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     deleted: list[object] = []
     monkeypatch.setattr(_endpoint, "delete", deleted.append)
-    yield tmp_path
-    assert set(deleted) <= {CONFIG.endpoint}
-
-
-def start(monkeypatch: pytest.MonkeyPatch, control_state: str) -> bool:
-    """A start of PostgreSQL over this control file; whether the node may ask to be primary afterwards."""
-    control = ControlData(control_state, "0/3000028", 1, "7", False, True)
-    monkeypatch.setattr(_promotion, "control_data", lambda _server: control)
     _promotion.before_start(CONFIG)
-    return _promotion.was_primary()
+    assert deleted == [CONFIG.endpoint]
 
 
 @pytest.mark.usefixtures("state")
-@pytest.mark.parametrize(
-    ("control_state", "remembered"),
-    [("in production", True), ("shut down", True), ("shut down in recovery", False), ("in archive recovery", False)],
-)
-def test_a_start_remembers_a_former_primary(
-    monkeypatch: pytest.MonkeyPatch, control_state: str, remembered: bool
-) -> None:
-    assert start(monkeypatch, control_state) is remembered
-
-
-@pytest.mark.usefixtures("state")
-def test_a_crash_while_it_asks_does_not_make_it_forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Started as a standby once, its control file no longer says that it was the writer."""
-    start(monkeypatch, "in production")
-    assert start(monkeypatch, "in archive recovery") is True
-
-
-@pytest.mark.usefixtures("state")
-def test_a_demoted_writer_does_not_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    _promotion.intend_demotion()
-    assert start(monkeypatch, "shut down") is False
-    assert start(monkeypatch, "shut down in recovery") is False
-
-
-@pytest.mark.usefixtures("state")
-def test_a_demotion_counts_for_one_start_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    _promotion.intend_demotion()
-    start(monkeypatch, "shut down")
-    assert start(monkeypatch, "in production") is True
-
-
-@pytest.mark.parametrize("removals", [0, 1])
-def test_a_power_cut_while_a_demotion_is_recorded_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, state: Path, removals: int
-) -> None:
-    """Whatever was removed before the cut, the next start forgets that the node was primary."""
-    start(monkeypatch, "in production")
-    _promotion.intend_demotion()
-
-    def cut(path: Path) -> None:
-        if len(list(state.iterdir())) <= 2 - removals:
-            raise OSError("power cut")
-        remove_durably(path)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(_promotion, "remove_durably", cut)
-        with pytest.raises(OSError, match="power cut"):
-            start(broken, "shut down")
-    assert start(monkeypatch, "shut down") is False
-
-
-@pytest.mark.usefixtures("state")
-def test_whoever_follows_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    start(monkeypatch, "in production")
+def test_a_primary_remembers_it_until_it_hands_over() -> None:
+    assert _promotion.was_primary() is False
+    _promotion.remember_being_primary(CONFIG)
+    _promotion.remember_being_primary(CONFIG)
+    assert _promotion.was_primary() is True
+    _promotion.forget_having_been_primary()
     _promotion.forget_having_been_primary()
     assert _promotion.was_primary() is False
+
+
+def test_what_is_remembered_says_who_and_since_when(state: Path) -> None:
+    _promotion.remember_being_primary(CONFIG)
+    remembered = json.loads((state / "primary.json").read_text(encoding="utf-8"))
+    assert remembered["node"] == CONFIG.node
+    assert remembered["since"] > 0
 
 
 @pytest.fixture

@@ -76,15 +76,16 @@ def test_never_promoted_over_silence_without_somebody_s_word() -> None:
     assert not [world for world in decisions("promote") if world[1] is None and not world[3]]
 
 
-def test_the_word_counts_only_over_silence() -> None:
-    """Whoever says that the other node is lost is wrong when it answers."""
-    for local, peer, was_primary, _word in WORLDS:
-        if peer:
-            assert decide_resume(local, peer, was_primary, True) == decide_resume(local, peer, was_primary, False)
+def test_the_word_never_outvotes_a_primary_a_stranger_or_a_node_that_is_ahead() -> None:
+    """It counts over silence, and where neither of two standbys remembers having been primary."""
+    for local, peer, was_primary, word in decisions("promote"):
+        if peer and word and not was_primary:
+            assert peer["in_recovery"] and peer["system_identifier"] == SYSTEM
+            assert decide_resume(local, peer, True, False)[0] == "promote"
 
 
-def test_a_former_secondary_never_promotes_itself_beside_a_node_that_answers() -> None:
-    assert not [world for world in decisions("promote") if world[1] and not world[2]]
+def test_without_a_word_a_former_secondary_never_promotes_itself_beside_a_node_that_answers() -> None:
+    assert not [world for world in decisions("promote") if world[1] and not world[2] and not world[3]]
 
 
 def test_never_promoted_while_the_other_node_s_position_is_unknown() -> None:
