@@ -11,7 +11,7 @@ from tests.scenarios.cluster import DIRECTOR, Cluster
 from tests.scenarios.support import NODES, UNIT, within
 
 LIMIT_S = 10.0
-NEXT_COMMAND = re.compile(r"^On (\w+): (systemctl .*)$")
+NEXT_COMMAND = re.compile(r"^On (\w+): ((?:systemctl|backup-ha) .*)$")
 
 
 @dataclass(frozen=True)
