@@ -85,6 +85,9 @@ def _status(as_json: bool) -> int:
     _say(f"  timeline {database.get('timeline', '-')}, position {database.get('lsn', '-')}")
     if database.get("problem"):
         _say(f"  {database['problem']}")
+    if observed.get("waits"):
+        _say(f"  waits: {observed['waits']}")
+        _say("  If the other node is lost and switched off: backup-ha resume --alone")
     for unit, state in observed["services"].items():
         _say(f"  {unit}: {state['active']}")
     return 0

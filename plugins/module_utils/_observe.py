@@ -69,11 +69,25 @@ SELECT current_setting('archive_mode') AS mode, failed_count, last_failed_wal,
   FROM pg_stat_archiver"""
 
 
-def observe_node(config: NodeConfig | None, postgresql: Postgresql | None = None) -> dict[str, Any]:
+# While a former primary asks whether it may go on: why it may not yet.
+WAITING_PATH = Path("/run/backup-ha/waiting")
+
+
+def read_waiting() -> str | None:
+    try:
+        return WAITING_PATH.read_text(encoding="utf-8") or None
+    except FileNotFoundError:
+        return None
+
+
+def observe_node(
+    config: NodeConfig | None, postgresql: Postgresql | None = None, ask_jobs: bool = False
+) -> dict[str, Any]:
     """Everything `status` and the guards need to know about one node.
 
-    Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions, and
-    jobs (how many the workload runs here; None when it does not run or does not say).
+    Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
+    waits (why a former primary stays read-only), and jobs (how many the workload runs here; None when it was not asked,
+    does not run here or does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
@@ -88,6 +102,7 @@ def observe_node(config: NodeConfig | None, postgresql: Postgresql | None = None
         "services": {},
         "endpoint": None,
         "jobs": None,
+        "waits": read_waiting(),
         "operation": read_operation(),
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
@@ -95,7 +110,7 @@ def observe_node(config: NodeConfig | None, postgresql: Postgresql | None = None
         observed["services"] = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units])
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
-        if observed["services"][PRIMARY_TARGET]["active"] == "active":
+        if ask_jobs and observed["services"][PRIMARY_TARGET]["active"] == "active":
             jobs = _say(config.workload.jobs_command)
             observed["jobs"] = int(jobs) if jobs and jobs.isdigit() else None
     return observed
@@ -146,7 +161,7 @@ def _is_in_production(control: dict[str, Any] | None) -> bool:
 def observe_replication(connection: Connection) -> dict[str, Any]:
     """Positions, senders, receiver, slots and settings, through one session."""
     recovering = in_recovery(connection)
-    current = "pg_last_wal_receive_lsn()" if recovering else "pg_current_wal_lsn()"
+    current = "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())" if recovering else "pg_current_wal_lsn()"
     replayed = "pg_last_wal_replay_lsn()" if recovering else "pg_current_wal_lsn()"
     facts = rows(
         connection,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from ._config import NodeConfig
 from ._errors import UnreachableError
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
-from ._observe import observe_replication
+from ._observe import WAITING_PATH, observe_replication, read_waiting
 from ._postgres import Connection, SessionError, connect_peer, first_line, in_recovery, wait_for_session
 from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
 
@@ -54,9 +55,24 @@ def decide_resume(
 def resume(config: NodeConfig, patience: float, alone: bool = False) -> str:
     """Ask until there is an answer or ``patience`` seconds are over.
 
-    Returns ``promoted``, ``follows`` or the reason for staying read-only.
+    Returns ``promoted``, ``follows`` or the reason for staying read-only. Meanwhile the reason is in a file that
+    observe_node() reads, and each new one goes to standard error, which for the unit is the journal.
     """
-    deadline = time.monotonic() + patience
+    try:
+        return _ask_until(config, time.monotonic() + patience, alone)
+    finally:
+        WAITING_PATH.unlink(missing_ok=True)
+
+
+def _say_why(why: str) -> None:
+    if read_waiting() != why:
+        WAITING_PATH.parent.mkdir(parents=True, exist_ok=True)
+        WAITING_PATH.write_text(why, encoding="utf-8")
+        sys.stderr.write(f"This node stays read-only: {why}.\n")
+        sys.stderr.flush()
+
+
+def _ask_until(config: NodeConfig, deadline: float, alone: bool) -> str:
     while True:
         with wait_for_session(config.postgresql, timeout=max(1.0, deadline - time.monotonic())) as local:
             decision, why = _try(config, local, alone)
@@ -67,6 +83,7 @@ def resume(config: NodeConfig, patience: float, alone: bool = False) -> str:
             return "follows"
         if time.monotonic() > deadline:
             return why
+        _say_why(why)
         time.sleep(random.uniform(0.2, 0.8))
 
 

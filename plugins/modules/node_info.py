@@ -14,6 +14,11 @@ description:
     in bytes
     and seconds, services, the endpoint, versions and the operation under way.
   - Changes nothing. Works on a server that is no node too, and on a node whose PostgreSQL is stopped.
+options:
+  jobs:
+    description: Whether to ask the workload how many jobs it runs, which may take seconds.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.reads
@@ -77,6 +82,9 @@ node:
     jobs:
       description: How many jobs the workload runs on this node; empty when it does not run here or does not say.
       type: int
+    waits:
+      description: Why a former primary stays read-only, while it asks whether it may go on.
+      type: str
     versions:
       description: Versions of C(postgresql) and C(workload).
       type: dict
@@ -87,10 +95,12 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._config import load
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._observe import observe_node
 
+ARGUMENTS = {"jobs": {"type": "bool", "default": False}}
+
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    run_module(module, lambda _module: {"changed": False, "node": observe_node(load_config())})
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    run_module(module, lambda m: {"changed": False, "node": observe_node(load_config(), ask_jobs=m.params["jobs"])})
 
 
 if __name__ == "__main__":
