@@ -13,6 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._errors import BackupHaError, RefusedError
+from ._postgres import SessionError, first_line
 
 
 def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]]) -> None:
@@ -29,4 +30,7 @@ def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, 
         outcome = "in_doubt" if type(error).__name__ == "InDoubtError" else "failed"
         details = {"reasons": [str(error)], **error.details}
         module.fail_json(msg=str(error), outcome=outcome, exception=traceback.format_exc(), **details)
+    except SessionError as error:
+        said = f"A session to PostgreSQL broke: {first_line(error)}"
+        module.fail_json(msg=said, outcome="failed", reasons=[said], exception=traceback.format_exc())
     module.exit_json(duration=round(time.monotonic() - began, 3), **result)

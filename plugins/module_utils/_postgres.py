@@ -37,6 +37,10 @@ SUPERUSER = "postgres"
 _NOT_YET_ENDED = ("active", "deactivating", "reloading")
 # Our own sessions must never hang on synchronous replication, nor on a lock somebody forgot.
 SESSION_OPTIONS = "-c synchronous_commit=local -c statement_timeout=10s -c lock_timeout=5s"
+# The other node must notice in seconds, not hours, that a power cut ended a session: its lock ends with it.
+PEER_OPTIONS = (
+    "-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 -c tcp_user_timeout=3000"
+)
 
 
 @contextmanager
@@ -94,7 +98,7 @@ def connect_peer(config: NodeConfig, timeout: float = 2.0, dbname: str = "postgr
             dbname=dbname,
             autocommit=True,
             connect_timeout=2,
-            options=SESSION_OPTIONS,
+            options=f"{SESSION_OPTIONS} {PEER_OPTIONS}",
             application_name="backup-ha",
             keepalives_idle=1,
             keepalives_interval=1,
