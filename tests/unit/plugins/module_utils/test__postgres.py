@@ -94,6 +94,18 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
         _postgres.connect_peer(CONFIG)
 
 
+def test_both_ends_notice_in_seconds_that_the_other_one_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that a node holds on the other one has to end soon after a power cut, else nobody could promote there."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("socket.create_connection", lambda *_arguments, **_options: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(_postgres.psycopg, "connect", lambda **options: asked.update(options))
+    _postgres.connect_peer(CONFIG)
+    there = dict(part.split("=") for part in asked["options"].split() if part != "-c")
+    assert int(there["tcp_keepalives_idle"]) + 3 * int(there["tcp_keepalives_interval"]) <= 5
+    assert int(there["tcp_keepalives_count"]) <= 3 and 0 < int(there["tcp_user_timeout"]) <= 5000
+    assert asked["keepalives_idle"] + asked["keepalives_count"] * asked["keepalives_interval"] <= 5
+
+
 def test_without_the_driver_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_postgres, "psycopg", None)
     with pytest.raises(BackupHaError, match="python3-psycopg is not installed"):
