@@ -98,7 +98,7 @@ def test_both_ends_notice_in_seconds_that_the_other_one_is_gone(monkeypatch: pyt
     """A lock that a node holds on the other one has to end soon after a power cut, else nobody could promote there."""
     asked: dict[str, Any] = {}
     monkeypatch.setattr("socket.create_connection", lambda *_arguments, **_options: SimpleNamespace(close=lambda: None))
-    monkeypatch.setattr(_postgres.psycopg, "connect", lambda **options: asked.update(options))
+    monkeypatch.setattr("psycopg.connect", lambda **options: asked.update(options))
     _postgres.connect_peer(CONFIG)
     there = dict(part.split("=") for part in asked["options"].split() if part != "-c")
     assert int(there["tcp_keepalives_idle"]) + 3 * int(there["tcp_keepalives_interval"]) <= 5
