@@ -25,7 +25,7 @@ class Cluster:
 
     def settle(self, primary: str | None = None, seconds: float = SETTLE_S) -> str:
         """Wait until everything is as it has to be, whoever is primary or with that one, and return its name."""
-        found = within(seconds, lambda: sound_primary(self.lab), f"a sound cluster; now {faults(self.lab)}")
+        found = within(seconds, lambda: sound_primary(self.lab), lambda: f"a sound cluster; now {faults(self.lab)}")
         assert primary in (None, found), f"{found} is the primary, {primary} should be"
         return str(found)
 

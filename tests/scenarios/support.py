@@ -47,14 +47,14 @@ def run(*argv: str, stdin: str = "", check: bool = True, timeout: float = 120.0)
     return done.stdout
 
 
-def within(seconds: float, condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition and return its value; the assertion fails when the time is over."""
+def within(seconds: float, condition: Callable[[], Any], what: str | Callable[[], str]) -> Any:
+    """Wait for a condition and return its value; when the time is over, the assertion says what did not come true."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}"
         time.sleep(0.1)
 
 
@@ -158,7 +158,7 @@ class Lab:
         yield
         after = self.snapshot(*hosts)
         found = [f"{host}: {line}" for host in before for line in snapshot.difference(before[host], after[host])]
-        assert not found, "\n".join([f"the servers have changed, in {len(found)} ways:", *found[:20]])
+        assert not found, "\n".join([f"the servers have changed, in {len(found)} ways:", *found[:100]])
 
     # Playbooks
 
