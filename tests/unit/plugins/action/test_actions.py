@@ -21,12 +21,12 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 Action = TypeVar("Action", bound=ActionBase)
 
 
-def action(kind: type[Action], /, **arguments: Any) -> Action:
+def action(plugin: type[Action], /, **arguments: Any) -> Action:
     """An action as the executor makes it, for a task with these arguments."""
     task: Any = SimpleNamespace(args=arguments, async_val=0, check_mode=False, action="any", delegate_to=None)
     connection: Any = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"))
     unused: Any = None
-    return kind(task, connection, unused, unused, unused, None)
+    return plugin(task, connection, unused, unused, unused, None)
 
 
 GIB = 2**30

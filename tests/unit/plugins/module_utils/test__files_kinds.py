@@ -83,7 +83,7 @@ def test_a_file_that_becomes_a_directory_is_kept(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(_files, "REPLACED_DIRECTORY", tmp_path / "replaced")
     place = tmp_path / "place"
     empty(place)
-    (entry,) = scan(Workload("any", files=(str(place),))).values()
+    entry = scan(Workload("any", files=(str(place),)))[str(place)]
     place.rmdir()
     file(place)
     where = apply([entry], [])

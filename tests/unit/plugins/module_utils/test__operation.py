@@ -169,7 +169,7 @@ def test_the_record_is_never_half_written(path: Path, monkeypatch: pytest.Monkey
     """A power cut between write and rename leaves the old record."""
     start(path)
     written = path.read_text(encoding="utf-8")
-    monkeypatch.setattr("os.replace", lambda *_paths: (_ for _ in ()).throw(OSError("power cut")))
+    monkeypatch.setattr("os.replace", lambda *_paths: (never for never in ()).throw(OSError("power cut")))
     with pytest.raises(OSError, match="power cut"):
         renew(path)
     assert path.read_text(encoding="utf-8") == written

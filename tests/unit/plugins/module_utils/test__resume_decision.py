@@ -144,7 +144,7 @@ def test_waiting_says_what_was_found(peer: Position | None, words: list[str]) ->
 def test_two_nodes_that_see_each_other_never_both_go_on_without_being_equal() -> None:
     """Equal nodes both may; the lock decides between them (test__resume_grant.py)."""
     for one, other in product(LOCALS, LOCALS):
-        first = decide_resume(one, other, was_primary=True, alone=False)[0]
-        second = decide_resume(other, one, was_primary=True, alone=False)[0]
+        pairs = ((one, other), (other, one))
+        first, second = (decide_resume(*pair, was_primary=True, alone=False)[0] for pair in pairs)
         if first == second == "promote":
             assert not is_ahead(one, other) and not is_ahead(other, one)

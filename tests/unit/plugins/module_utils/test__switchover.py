@@ -14,7 +14,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node
 
 MIB = 1024 * 1024
 
-Change = Callable[[dict[str, Node | None]], None]
+Change = Callable[[dict[str, "Node | None"]], None]
 
 
 def primary(nodes: dict[str, Node | None]) -> Node:

@@ -22,7 +22,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node, Nodes
 
 YES_NO = (True, False)
-World = tuple[Node | None, Node | None]
+World = tuple["Node | None", "Node | None"]
 
 
 def primaries(name: str, other: str) -> list[Node]:
