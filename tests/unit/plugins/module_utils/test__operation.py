@@ -43,6 +43,10 @@ def rewrite(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
+def power_cut(*_paths: object) -> None:
+    raise OSError("power cut")
+
+
 def test_there_is_none_at_first(path: Path) -> None:
     assert read_operation(path) is None
     assert end(OURS, path) is False
@@ -169,7 +173,7 @@ def test_the_record_is_never_half_written(path: Path, monkeypatch: pytest.Monkey
     """A power cut between write and rename leaves the old record."""
     start(path)
     written = path.read_text(encoding="utf-8")
-    monkeypatch.setattr("os.replace", lambda *_paths: (never for never in ()).throw(OSError("power cut")))
+    monkeypatch.setattr("os.replace", power_cut)
     with pytest.raises(OSError, match="power cut"):
         renew(path)
     assert path.read_text(encoding="utf-8") == written

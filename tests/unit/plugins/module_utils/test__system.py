@@ -24,6 +24,10 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._system import (
 )
 
 
+def power_cut(*_paths: object) -> None:
+    raise OSError("power cut")
+
+
 def test_a_command_speaks_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     assert run(["sh", "-c", "echo $LC_ALL"]) == "C\n"
@@ -134,7 +138,7 @@ def test_files_are_replaced_whole_and_with_their_mode(tmp_path: Path, mode: int)
 def test_a_secret_is_readable_by_its_owner_only_from_the_first_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "replace", lambda *_paths: (never for never in ()).throw(OSError("power cut")))
+    monkeypatch.setattr(os, "replace", power_cut)
     (tmp_path / ".key.new").touch(mode=0o644)
     with pytest.raises(OSError, match="power cut"):
         write_durably(tmp_path / "key", "secret", 0o600)
