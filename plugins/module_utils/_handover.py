@@ -33,6 +33,7 @@ from ._postgres import (
     first_line,
     in_recovery,
     postmaster_pid,
+    stop_at_once,
     stop_fast,
     wait_for_session,
     write_standby_signal,
@@ -188,7 +189,8 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
     """Nobody was promoted: this node serves again."""
     remember_being_primary(config)
     if progress.stopping or postmaster_pid(config.postgresql) is None:
-        stop_fast(config.postgresql, timeout=60)
+        # What the checkpoints before the stop have left is quickly replayed.
+        stop_at_once(config.postgresql, timeout=60)
         start_server(config.postgresql)
     try:
         peer.close()  # resume() asks for the grant itself, and a broken session would hold it for nobody

@@ -186,6 +186,16 @@ def stop_fast(server: Postgresql, timeout: float) -> bool:
     return True if pid is None else signal_and_wait(pid, signal.SIGINT, timeout)
 
 
+def stop_at_once(server: Postgresql, timeout: float) -> bool:
+    """End the server without its last checkpoint; the next start replays WAL. True when it has ended in time.
+
+    For one that was asked to stop and does not: that can't be taken back, and a session that hangs would delay it for
+    ever. The postmaster kills such sessions five seconds after SIGQUIT.
+    """
+    pid = postmaster_pid(server)
+    return True if pid is None else signal_and_wait(pid, signal.SIGQUIT, timeout)
+
+
 def start(server: Postgresql, timeout: float = 60.0) -> None:
     """Begin to start the server as what every start is: a standby. See wait_for_session() for its end.
 

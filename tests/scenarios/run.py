@@ -22,7 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent
 BUILD = ROOT / "build/scenarios"
 # What begins with blank servers and what brings a lab of its own; all other files share a cluster, in this order.
-ON_SERVERS = ["test_measuring.py", "test_assembly_refused.py", "test_assemble_existing.py", "test_molecule.py"]
+ON_SERVERS = [
+    "test_measuring.py",
+    "test_assembly_refused.py",
+    "test_assemble_existing.py",
+    "test_interrupted_assembly.py",
+    "test_molecule.py",
+]
 FIRST_ON_CLUSTER = ["test_assemble_blank.py", "test_snapshot.py", "test_status.py"]
 NOTHING_SELECTED = 5  # pytest's exit code
 SHOWN = (" PASSED", " FAILED", " ERROR", " SKIPPED")

@@ -81,6 +81,7 @@ class Stage:
             "try_lock": lambda _session, key: key == GRANT and self.granted,
             "systemctl": lambda *_units, **_options: self.did("stop_workload"),
             "stop_fast": self.stop_fast,
+            "stop_at_once": self.stop_at_once,
             "start_server": self.start_server,
             "request_promotion": self.request_promotion,
             "wait_until_writer": lambda _session: self.did("wait_until_writer"),
@@ -102,13 +103,20 @@ class Stage:
             raise UnreachableError("PostgreSQL on node2 does not answer")
         return Session("node2")
 
-    def stop_fast(self, _server: object, timeout: float) -> bool:
+    def stop_fast(self, _server: object, *_timeout: float) -> bool:
         self.did("stop_primary")
         if self.stops_in_time:
             self.state = "shut down" if self.state == "in production" else self.state
-        return self.stops_in_time or timeout >= 60
+        return self.stops_in_time
+
+    def stop_at_once(self, _server: object, **_timeout: float) -> bool:
+        if self.state == "in production":
+            self.did("stop_at_once")
+            self.state = "crashed"
+        return True
 
     def start_server(self, _server: object) -> None:
+        assert self.state != "in production", "started although it has not ended"
         self.did("start_server")
         self.state, self.recovering["node1"] = "in archive recovery", True
 

@@ -57,7 +57,7 @@ def test_a_stop_that_takes_too_long_puts_the_old_primary_back(monkeypatch: pytes
     stage.stops_in_time = False
     with pytest.raises(DeadlineError, match="PostgreSQL did not stop within 10 s"):
         _handover.give(CONFIG, timeout=10)
-    assert stage.events[-3:] == ["stop_primary", "start_server", "resume"]
+    assert stage.events[-3:] == ["stop_at_once", "start_server", "resume"]
 
 
 @pytest.mark.parametrize("state", ["shutting down", "in crash recovery", "shut down in recovery"])
