@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run the copy in the background of the node and show how far it is."""
+"""Begin the copy on the node, show how far it is and wait for its end."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import Any
 
@@ -15,8 +16,10 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.duet.backup_ha.plugins.module_utils._lsn import format_bytes
 
-LIMIT_S = 7 * 24 * 3600
-FIRST_PAUSE_S, PAUSE_S = 0.5, 1.5
+PAUSE_S = 0.3
+SHOWN_EVERY_S = 2.0
+# Asked in one round trip without Python: a copy may take a second or a day.
+LOOK = "systemctl is-active {job}; cat /run/backup-ha/clone.json 2>/dev/null || true"
 
 
 def progress_line(node: str, done: int, total: int, elapsed: float) -> str:
@@ -30,66 +33,47 @@ def progress_line(node: str, done: int, total: int, elapsed: float) -> str:
     return f"{node}: copied {format_bytes(done)} of {format_bytes(total)} ({share:.0%}){left}".replace("%)", " %)")
 
 
-class ActionModule(ActionBase):
-    _supports_async = True
+def read_look(said: str) -> tuple[bool, dict[str, Any]]:
+    """Whether the unit runs, and what it reported last.
 
+    >>> read_look('active\\n{"state": "copying"}')
+    (True, {'state': 'copying'})
+    >>> read_look("inactive\\n")
+    (False, {})
+    """
+    state, _newline, report = said.partition("\n")
+    return state.strip() in ("active", "activating"), json.loads(report) if report.strip() else {}
+
+
+class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         arguments = dict(self._task.args)
         background, job = boolean(arguments.pop("background", False)), arguments.pop("job", None)
-        if job is not None:
-            return {**result, **(self._watch(job, variables) if job else {"changed": False})}
-        planned = self._execute_in_check_mode(arguments, variables)
-        if self._task.check_mode or planned.get("failed") or not planned.get("steps"):
-            return {**result, **planned, "job": ""}
-        started = self._start(arguments, variables)
-        if started.get("failed") or background:
-            return {**result, **started}
-        return {**result, **self._watch(started["job"], variables)}
+        if job is None:
+            begun = self._execute_module(module_args=arguments, task_vars=variables)
+            if begun.get("failed") or background or not begun.get("job"):
+                return {**result, **begun}
+            job = begun["job"]
+        return {**result, **(self._await_end(job, variables) if job else {"changed": False})}
 
-    def _execute_in_check_mode(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        """Learn what there is to do, and fail early, without the cost of a background task."""
-        before, self._task.check_mode = self._task.check_mode, True
-        try:
-            planned: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-            return planned
-        finally:
-            self._task.check_mode = before
-
-    def _start(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        before, self._task.async_val = self._task.async_val, LIMIT_S
-        try:
-            started = self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=True)
-        finally:
-            self._task.async_val = before
-        if started.get("failed"):
-            return dict(started)
-        return {"changed": True, "job": str(started["ansible_job_id"])}
-
-    def _watch(self, job: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        began, pause = time.monotonic(), FIRST_PAUSE_S
+    def _await_end(self, job: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        node, began, shown = str(task_vars.get("inventory_hostname")), time.monotonic(), 0.0
+        runs = True
         while True:
-            status = self._ask("status", job, task_vars)
-            if status.get("finished") or status.get("failed"):
-                self._ask("cleanup", job, task_vars)
-                return {key: value for key, value in status.items() if key not in ("ansible_job_id", "started")}
-            self._show(str(task_vars.get("inventory_hostname")), time.monotonic() - began)
-            time.sleep(pause)
-            pause = PAUSE_S
+            ran, (runs, report) = runs, self._look(job)
+            if report.get("state") == "done":
+                return {"changed": True, "steps": report["steps"], "job": job}
+            if report.get("state") == "failed":
+                return {"failed": True, "msg": report["message"], "job": job}
+            if not (ran or runs):
+                return {"failed": True, "msg": f"The copy ended without a word; journalctl -u {job} may say why."}
+            elapsed = time.monotonic() - began
+            if report and elapsed - shown >= SHOWN_EVERY_S:
+                shown = elapsed
+                Display().display(progress_line(node, report["done_bytes"], report["total_bytes"], elapsed))
+            time.sleep(PAUSE_S)
 
-    def _ask(self, mode: str, job: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        directory = self.get_shell_option("async_dir", default="~/.ansible_async")
-        arguments = {"jid": job, "mode": mode, "_async_dir": directory}
-        answer: dict[str, Any] = self._execute_module(
-            "ansible.legacy.async_status", module_args=arguments, task_vars=task_vars
-        )
-        return answer
-
-    def _show(self, node: str, elapsed: float) -> None:
-        said = self._low_level_execute_command("cat /run/backup-ha/clone.json 2>/dev/null || true")
-        try:
-            progress = json.loads(said.get("stdout") or "")
-        except ValueError:
-            return
-        Display().display(progress_line(node, progress["done_bytes"], progress["total_bytes"], elapsed))
+    def _look(self, job: str) -> tuple[bool, dict[str, Any]]:
+        return read_look(self._low_level_execute_command(LOOK.format(job=shlex.quote(job))).get("stdout") or "")

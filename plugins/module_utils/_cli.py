@@ -10,6 +10,7 @@ import json
 import sys
 
 from . import _endpoint, _promotion
+from ._clone import run_and_report
 from ._config import load_config, require_config
 from ._errors import BackupHaError
 from ._observe import observe_node
@@ -37,6 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="my word that the other node is not primary: it is lost and switched off, or follows",
     )
+    copied = commands.add_parser("clone", help="(unit) make this node a copy of the primary")
+    copied.add_argument("--erase", action="store_true", help="databases of its own may be replaced")
+    copied.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for all but the copy itself")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
     endpoint.add_argument("verb", choices=["take", "linger", "drop"])
@@ -61,7 +65,9 @@ def _run(options: argparse.Namespace) -> int:
         answer = resume(config, options.patience or FOREVER_S, options.alone)
         _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
         return 0 if answer in _SAID else 1
-    if options.command == "before-start":
+    if options.command == "clone":
+        run_and_report(config, options.erase, options.timeout)
+    elif options.command == "before-start":
         _promotion.before_start(config)
     elif options.verb == "take":
         _promotion.endpoint_take_unit(config)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fresh copy of the primary on this node, with progress on disk while it runs."""
+"""A fresh copy of the primary on this node: a unit of its own, so that it outlives who began it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from typing import Any
 from ._config import NodeConfig
 from ._errors import BackupHaError, DeadlineError, RefusedError
 from ._lsn import format_bytes
+from ._observe import observe_node
 from ._operation import renew
 from ._postgres import (
     SUPERUSER,
@@ -35,8 +36,9 @@ from ._postgres import (
 )
 from ._postgres import start as start_server
 from ._promotion import forget_having_been_primary
-from ._system import systemctl
+from ._system import run, systemctl, unit_is_active
 
+UNIT = "backup-ha-clone.service"
 PROGRESS_PATH = Path("/run/backup-ha/clone.json")
 LOCK_PATH = Path("/run/backup-ha/clone.lock")
 STANDBY_STATES = ("in archive recovery", "shut down in recovery")
@@ -101,6 +103,45 @@ def one_at_a_time() -> Iterator[None]:
     with LOCK_PATH.open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def begin(erase: bool, timeout: float) -> None:
+    """Start the copy as a unit. One that runs already goes on: it does the same."""
+    if unit_is_active(UNIT):
+        return
+    PROGRESS_PATH.unlink(missing_ok=True)
+    command = ["/usr/bin/backup-ha", "clone", f"--timeout={timeout:.0f}", *(["--erase"] if erase else [])]
+    run(["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", *command])
+
+
+def run_and_report(config: NodeConfig, erase: bool, timeout: float) -> list[str]:
+    """The whole copy; how it ended is where the control node looks for it. Returns the steps."""
+    try:
+        with one_at_a_time():
+            steps = plan(config, erase)
+            if steps:
+                clone(config, steps, timeout)
+    except Exception as error:
+        report(state="failed", message=str(error))
+        raise
+    report(state="done", steps=steps)
+    return steps
+
+
+def plan(config: NodeConfig, erase: bool) -> list[str]:
+    """plan_clone() for the nodes as they are."""
+    observed = observe_node(config)
+    directory = Path(config.postgresql.data_directory)
+    control = observed["postgresql"]["control"] or {}
+    local = {
+        "role": observed["role"],
+        "state": control.get("state"),
+        "copied": (directory / "backup_label").exists(),
+        "system_identifier": control.get("system_identifier"),
+        "holds_data": holds_user_data(str(directory)),
+        "free_bytes": shutil.disk_usage(directory.parent).free,
+    }
+    return plan_clone(local, observe_primary(config), erase)
 
 
 def observe_primary(config: NodeConfig) -> dict[str, Any]:
@@ -171,10 +212,17 @@ def report_progress(line: str, now: float) -> bool:
     if not found:
         return False
     done, total = (int(part) * 1024 for part in found.groups()[:2])
-    PROGRESS_PATH.parent.mkdir(parents=True, exist_ok=True)
-    PROGRESS_PATH.write_text(json.dumps({"done_bytes": done, "total_bytes": total, "time": now}), encoding="ascii")
+    report(state="copying", done_bytes=done, total_bytes=total, time=now)
     renew()
     return True
+
+
+def report(**found: Any) -> None:
+    """Say how far the copy is; whoever reads it never finds half of it."""
+    PROGRESS_PATH.parent.mkdir(parents=True, exist_ok=True)
+    incoming = PROGRESS_PATH.with_suffix(".new")
+    incoming.write_text(json.dumps(found), encoding="ascii")
+    os.replace(incoming, PROGRESS_PATH)
 
 
 def await_streaming(config: NodeConfig, timeout: float) -> None:

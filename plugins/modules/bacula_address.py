@@ -16,24 +16,29 @@ description:
     has none.
   - Follows included files and changes the value where it is written.
 options:
-  path:
-    description: The file that the Director or the console starts with. It is no error when it does not exist.
-    type: path
-    required: true
-  keywords:
-    description: The directives to look at; letter case and blanks do not matter.
+  directives:
+    description: What to look at.
     type: list
-    elements: str
-    default: [DirAddress, Address]
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: The file that the Director or the console starts with. It is no error when it does not exist.
+        type: path
+        required: true
+      keyword:
+        description: The directive; letter case and blanks do not matter.
+        type: str
+        required: true
+      address:
+        description: The name or number to put in the place of a node's.
+        type: str
+        required: true
   nodes:
     description: Addresses of the nodes, as numbers. Loopback always counts as one of them.
     type: list
     elements: str
     default: []
-  address:
-    description: The name or number to put in their place.
-    type: str
-    required: true
   backup:
     description: Whether to keep a copy of each changed file beside it.
     type: bool
@@ -52,19 +57,16 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let the Director listen on all addresses
+- name: Let the Director listen on all addresses, and the console ask the cluster's endpoint
   duet.backup_ha.bacula_address:
-    path: /etc/bacula/bacula-dir.conf
-    keywords: [DirAddress]
+    directives:
+      - path: /etc/bacula/bacula-dir.conf
+        keyword: DirAddress
+        address: 0.0.0.0
+      - path: /etc/bacula/bconsole.conf
+        keyword: Address
+        address: backup.example.org
     nodes: [192.0.2.11, 192.0.2.12]
-    address: 0.0.0.0
-
-- name: Let the console ask the cluster's endpoint
-  duet.backup_ha.bacula_address:
-    path: /etc/bacula/bconsole.conf
-    keywords: [Address]
-    nodes: [192.0.2.11, 192.0.2.12]
-    address: backup.example.org
 """
 
 RETURN = r"""
@@ -114,20 +116,24 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import Refu
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
 ARGUMENTS = {
-    "path": {"type": "path", "required": True},
-    "keywords": {"type": "list", "elements": "str", "default": ["DirAddress", "Address"], "no_log": False},
+    "directives": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "path": {"type": "path", "required": True},
+            "keyword": {"type": "str", "required": True, "no_log": False},
+            "address": {"type": "str", "required": True},
+        },
+    },
     "nodes": {"type": "list", "elements": "str", "default": []},
-    "address": {"type": "str", "required": True},
     "backup": {"type": "bool", "default": True},
 }
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
-    wanted = module.params
-    configuration = load(wanted["path"]) or Configuration()
-    edits = plan_edits(
-        configuration, wanted["keywords"], wanted["address"], _leading_to(configuration, set(wanted["nodes"]))
-    )
+    nodes = set(module.params["nodes"])
+    edits = [edit for wanted in module.params["directives"] for edit in _plan(wanted, nodes)]
     printed = [f"{e.file}:{e.line} is printed by a command." for e in edits if e.file.startswith("|")]
     if printed:
         raise RefusedError("An address can't be changed:", printed)
@@ -148,6 +154,11 @@ def body(module: AnsibleModule) -> dict[str, Any]:
             for e in edits
         ],
     }
+
+
+def _plan(wanted: dict[str, str], nodes: set[str]) -> list[Edit]:
+    configuration = load(wanted["path"]) or Configuration()
+    return plan_edits(configuration, [wanted["keyword"]], wanted["address"], _leading_to(configuration, nodes))
 
 
 def _leading_to(configuration: Configuration, nodes: set[str]) -> list[str]:

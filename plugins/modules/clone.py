@@ -13,7 +13,8 @@ description:
   - Copies the primary with C(pg_basebackup) over TLS into a directory beside the old one, puts it in place when it is
     complete, starts it as a standby and waits until it streams.
   - A node that is a standby of the same primary already is left as it is.
-  - While it copies, it writes its progress to C(/run/backup-ha/clone.json); the action of the same name shows it.
+  - The copy is a unit of its own, C(backup-ha-clone.service), and goes on when the control node is gone.
+  - It writes its progress to C(/run/backup-ha/clone.json); the action of the same name shows it and waits for the end.
 options:
   erase:
     description: Allow a data directory that holds other databases to be replaced.
@@ -56,31 +57,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 job:
-  description: What names the copy that was begun; empty when there is nothing to copy.
-  returned: with O(background=true)
+  description: The copy's unit; empty when there is nothing to copy.
+  returned: success
   type: str
 steps:
-  description: The steps that were (in check mode, would be) carried out.
+  description: The steps that are (in check mode, would be) carried out.
   returned: success
   type: list
   elements: str
 """
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils._clone import (
-    clone,
-    holds_user_data,
-    observe_primary,
-    one_at_a_time,
-    plan_clone,
-)
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._clone import UNIT, begin, plan
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
-from ansible_collections.duet.backup_ha.plugins.module_utils._observe import observe_node
+from ansible_collections.duet.backup_ha.plugins.module_utils._system import unit_is_active
 
 ARGUMENTS = {
     "erase": {"type": "bool", "default": False},
@@ -90,31 +83,13 @@ ARGUMENTS = {
 }
 
 
-def plan(config: NodeConfig, erase: bool) -> list[str]:
-    observed = observe_node(config)
-    directory = Path(config.postgresql.data_directory)
-    control = observed["postgresql"]["control"] or {}
-    local = {
-        "role": observed["role"],
-        "state": control.get("state"),
-        "copied": (directory / "backup_label").exists(),
-        "system_identifier": control.get("system_identifier"),
-        "holds_data": holds_user_data(str(directory)),
-        "free_bytes": shutil.disk_usage(directory.parent).free,
-    }
-    return plan_clone(local, observe_primary(config), erase)
-
-
 def body(module: AnsibleModule) -> dict[str, Any]:
-    config = require_config()
-    if module.check_mode:
-        steps = plan(config, module.params["erase"])
-        return {"changed": bool(steps), "steps": steps, "outcome": "planned"}
-    with one_at_a_time():
-        steps = plan(config, module.params["erase"])
-        if steps:
-            clone(config, steps, timeout=float(module.params["timeout"]))
-    return {"changed": bool(steps), "steps": steps, "outcome": "done"}
+    erase = module.params["erase"]
+    # One that an interrupted run began is in the middle of it: there is nothing to plan, only to wait.
+    steps = ["copy"] if unit_is_active(UNIT) else plan(require_config(), erase)
+    if steps and not module.check_mode:
+        begin(erase, timeout=float(module.params["timeout"]))
+    return {"changed": bool(steps), "steps": steps, "job": UNIT if steps and not module.check_mode else ""}
 
 
 def main() -> None:

@@ -42,6 +42,12 @@ options:
     description: Symbolic links to make, each path with its target.
     type: dict
     default: {}
+  blocks:
+    description:
+      - Lines to keep between markers at the beginning of an existing file, each path with its lines.
+      - The file keeps its owner and mode; a copy of it is made beside it before it changes.
+    type: dict
+    default: {}
   absent:
     description: Files or links to remove.
     type: list
@@ -76,17 +82,24 @@ written:
   returned: success
   type: list
   elements: str
+backups:
+  description: The copies that were made.
+  returned: success
+  type: list
+  elements: str
 """
 
 import grp
 import importlib.util
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import (
     _cli,
+    _clone,
     _config,
     _control,
     _endpoint,
@@ -104,9 +117,11 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_
 
 LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
 COMMAND = Path("/usr/bin/backup-ha")
+BEGIN, END = "# BEGIN backup-ha\n", "# END backup-ha\n"
 UNITS = "/etc/systemd/system/"
 NODE_MODULES = (
     _cli,
+    _clone,
     _config,
     _control,
     _endpoint,
@@ -140,6 +155,7 @@ ARGUMENTS = {
             "group": {"type": "str", "default": "root"},
         },
     },
+    "blocks": {"type": "dict", "default": {}},
     "links": {"type": "dict", "default": {}},
     "absent": {"type": "list", "elements": "path", "default": []},
     "library": {"type": "bool", "default": False},
@@ -175,6 +191,29 @@ def write(wanted: dict[str, str]) -> None:
     os.chown(path, 0, grp.getgrnam(wanted["group"]).gr_gid)
 
 
+def with_block(text: str, block: str) -> str:
+    """The text with these lines between the markers: where they were, else at the beginning.
+
+    >>> with_block("a\\n", "b\\n")
+    '# BEGIN backup-ha\\nb\\n# END backup-ha\\na\\n'
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if not (begin and end):
+        before, after = "", text
+    return f"{before}{BEGIN}{block.rstrip()}\n{END}{after}"
+
+
+def rewrite(module: AnsibleModule, path: str, content: str) -> str:
+    """Replace the file's content and nothing else of it. Returns the path of the copy of the old one."""
+    backup: str = module.backup_local(path)
+    descriptor, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(content)
+    module.atomic_move(temporary, path)
+    return backup
+
+
 def points_to(path: str, target: str) -> bool:
     return os.path.islink(path) and os.readlink(path) == target
 
@@ -186,30 +225,35 @@ def link(path: str, target: str) -> None:
     os.symlink(target, path)
 
 
-def difference(wanted: dict[str, str]) -> dict[str, str]:
-    path = Path(wanted["path"])
-    before = path.read_text("utf-8") if path.exists() else ""
-    return {"before_header": str(path), "after_header": str(path), "before": before, "after": wanted["content"]}
+def difference(path: str, content: str) -> dict[str, str]:
+    before = Path(path).read_text("utf-8") if os.path.exists(path) else ""
+    return {"before_header": path, "after_header": path, "before": before, "after": content}
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
     shown = list(module.params["files"])
     hidden = library_files() if module.params["library"] else []
     changed = [wanted for wanted in [*hidden, *shown] if differs(wanted)]
-    diff = [difference(wanted) for wanted in changed if wanted not in hidden]
+    before = {path: Path(path).read_text("utf-8") for path in module.params["blocks"]}
+    after = {path: with_block(before[path], block) for path, block in module.params["blocks"].items()}
+    blocks = {path: content for path, content in after.items() if content != before[path]}
+    diff = [difference(wanted["path"], wanted["content"]) for wanted in changed if wanted not in hidden]
+    diff += [difference(path, content) for path, content in blocks.items()]
     links = {path: to for path, to in module.params["links"].items() if not points_to(path, to)}
     removed = [path for path in module.params["absent"] if os.path.lexists(path)]
-    paths = [*(wanted["path"] for wanted in changed), *links, *removed]
+    paths = [*(wanted["path"] for wanted in changed), *blocks, *links, *removed]
+    backups = []
     if not module.check_mode:
         for wanted in changed:
             write(wanted)
+        backups = [rewrite(module, path, content) for path, content in blocks.items()]
         for path, target in links.items():
             link(path, target)
         for path in removed:
             os.unlink(path)
         if any(path.startswith(UNITS) for path in paths):
             _system.run(["systemctl", "daemon-reload"])
-    return {"changed": bool(paths), "written": paths, "diff": diff}
+    return {"changed": bool(paths), "written": paths, "backups": backups, "diff": diff}
 
 
 def main() -> None:

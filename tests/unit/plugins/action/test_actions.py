@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.duet.backup_ha.plugins.action import clock_offset, cluster_status, operation
+from ansible_collections.duet.backup_ha.plugins.action import clock_offset, clone, cluster_status, operation
 from ansible_collections.duet.backup_ha.plugins.action.clone import progress_line
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 
@@ -44,6 +44,56 @@ GIB = 2**30
 )
 def test_progress(done: int, total: int, elapsed: float, line: str) -> None:
     assert progress_line("node2", done, total, elapsed) == line
+
+
+class Looks(clone.ActionModule):
+    """The action on a node that answers with these words, one after the other."""
+
+    answers: list[str]
+    module: dict[str, Any]
+
+    def _execute_module(self, *_arguments: Any, **_options: Any) -> dict[str, Any]:
+        return self.module
+
+    def _low_level_execute_command(self, *_arguments: Any, **_options: Any) -> dict[str, Any]:
+        return {"stdout": self.answers.pop(0)}
+
+
+COPYING = 'active\n{"state": "copying", "done_bytes": 1, "total_bytes": 2}'
+DONE = 'inactive\n{"state": "done", "steps": ["copy"]}'
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["active\n", COPYING, DONE], {"changed": True, "steps": ["copy"]}),
+        ([COPYING, "inactive\n", DONE], {"changed": True}),
+        ([COPYING, 'failed\n{"state": "failed", "message": "No space."}'], {"failed": True, "msg": "No space."}),
+        (["active\n", "inactive\n", "inactive\n"], {"failed": True}),
+        (["active\n", "active\n", "failed\n", "failed\n"], {"failed": True}),
+    ],
+)
+def test_a_copy_is_awaited(monkeypatch: pytest.MonkeyPatch, answers: list[str], expected: dict[str, Any]) -> None:
+    monkeypatch.setattr(clone, "PAUSE_S", 0.0)
+    watching = action(Looks, job="backup-ha-clone.service")
+    watching.answers = answers
+    result = watching.run(task_vars={"inventory_hostname": "node2"})
+    assert {key: result.get(key) for key in expected} == expected
+    assert not answers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begun"),
+    [
+        ({"background": True}, {"changed": True, "job": "backup-ha-clone.service", "steps": ["copy"]}),
+        ({}, {"changed": False, "job": "", "steps": []}),
+        ({}, {"failed": True, "msg": "No primary."}),
+    ],
+)
+def test_nothing_is_awaited(arguments: dict[str, Any], begun: dict[str, Any]) -> None:
+    beginning = action(Looks, **arguments)
+    beginning.answers, beginning.module = [], begun
+    assert beginning.run(task_vars={}) | begun == beginning.run(task_vars={})
 
 
 OURS = operation.controller_identity()

@@ -18,7 +18,8 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._clone import (
     plan_clone,
     report_progress,
 )
-from ansible_collections.duet.backup_ha.plugins.module_utils._errors import RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import OTHER_SYSTEM, SYSTEM
 
 GIB = 2**30
@@ -217,6 +218,7 @@ def progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_progress_is_stored(progress: Path, line: str, done: int, total: int) -> None:
     assert report_progress(line, now=1000.0) is True
     assert json.loads(progress.read_text(encoding="ascii")) == {
+        "state": "copying",
         "done_bytes": done,
         "total_bytes": total,
         "time": 1000.0,
@@ -228,3 +230,26 @@ def test_progress_is_stored(progress: Path, line: str, done: int, total: int) ->
 def test_other_lines_are_no_progress(progress: Path, line: str) -> None:
     assert report_progress(line, now=1000.0) is False
     assert not progress.exists()
+
+
+@pytest.mark.parametrize("error", [BackupHaError("No space."), OSError("No space.")])
+def test_how_a_copy_failed_is_stored(progress: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_arguments: object) -> list[str]:
+        raise error
+
+    monkeypatch.setattr(_clone, "LOCK_PATH", progress.with_name("clone.lock"))
+    monkeypatch.setattr(_clone, "plan", fail)
+    with pytest.raises(type(error)):
+        _clone.run_and_report(CONFIG, erase=False, timeout=1)
+    assert json.loads(progress.read_text(encoding="ascii")) == {"state": "failed", "message": "No space."}
+
+
+@pytest.mark.parametrize("steps", [[], ["start"]])
+def test_that_a_copy_is_done_is_stored(progress: Path, monkeypatch: pytest.MonkeyPatch, steps: list[str]) -> None:
+    carried_out: list[list[str]] = []
+    monkeypatch.setattr(_clone, "LOCK_PATH", progress.with_name("clone.lock"))
+    monkeypatch.setattr(_clone, "plan", lambda *_arguments: steps)
+    monkeypatch.setattr(_clone, "clone", lambda _config, these, _timeout: carried_out.append(these))
+    assert _clone.run_and_report(CONFIG, erase=False, timeout=1) == steps
+    assert carried_out == ([steps] if steps else [])
+    assert json.loads(progress.read_text(encoding="ascii")) == {"state": "done", "steps": steps}

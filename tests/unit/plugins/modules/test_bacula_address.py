@@ -17,6 +17,10 @@ BEFORE = 'Director {\n  Name = d\n  Password = "secret"\n  DirAddress = 127.0.0.
 AFTER = BEFORE.replace("127.0.0.1", "0.0.0.0")
 
 
+def directive(path: Path, keyword: str = "DirAddress", address: str = "0.0.0.0") -> dict[str, str]:
+    return {"path": str(path), "keyword": keyword, "address": address}
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     file = tmp_path / "bacula-dir.conf"
@@ -26,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_check_mode_then_change_then_nothing(run_module: Run, path: Path) -> None:
-    arguments = {"path": str(path), "address": "0.0.0.0"}
+    arguments = {"directives": [directive(path)]}
     rehearsed = run_module(main, _check=True, _diff=True, **arguments)
     assert path.read_text() == BEFORE
     done = run_module(main, _diff=True, **arguments)
@@ -46,14 +50,15 @@ def test_check_mode_then_change_then_nothing(run_module: Run, path: Path) -> Non
 
 
 def test_the_diff_shows_no_password(run_module: Run, path: Path) -> None:
-    result = run_module(main, _diff=True, path=str(path), address="0.0.0.0")
+    result = run_module(main, _diff=True, directives=[directive(path)])
     assert "secret" not in json.dumps(result)
     assert result["diff"][0]["after"] == "DirAddress = 0.0.0.0\n"
 
 
 def test_nodes_count_and_others_stay(run_module: Run, path: Path) -> None:
     path.write_text("Director { Address = 192.0.2.11 }\nDirector { Address = 192.0.2.99 }\nDirector { Name = x }\n")
-    run_module(main, path=str(path), address="192.0.2.10", nodes=["192.0.2.11"], backup=False)
+    wanted = [directive(path, "Address", "192.0.2.10")]
+    run_module(main, directives=wanted, nodes=["192.0.2.11"], backup=False)
     assert path.read_text().count("192.0.2.10") == 1
     assert "192.0.2.99" in path.read_text()
     assert list(path.parent.glob("*~")) == []
@@ -62,17 +67,28 @@ def test_nodes_count_and_others_stay(run_module: Run, path: Path) -> None:
 def test_an_included_file_is_changed_where_it_is(run_module: Run, path: Path) -> None:
     main_file = path.parent / "main.conf"
     main_file.write_text(f"@{path}\n")
-    assert run_module(main, path=str(main_file), address="0.0.0.0")["changes"][0]["file"] == str(path)
+    assert run_module(main, directives=[directive(main_file)])["changes"][0]["file"] == str(path)
     assert path.read_text() == AFTER
 
 
 def test_a_commands_output_is_refused(run_module: Run, path: Path) -> None:
     main_file = path.parent / "main.conf"
     main_file.write_text('@|"echo Director { DirAddress = 127.0.0.1 }"\n')
-    result = run_module(main, path=str(main_file), address="0.0.0.0")
+    result = run_module(main, directives=[directive(main_file)])
     assert result["failed"] is True
     assert "is printed by a command" in result["msg"]
 
 
 def test_no_file_is_no_error(run_module: Run, tmp_path: Path) -> None:
-    assert run_module(main, path=str(tmp_path / "none"), address="0.0.0.0")["changed"] is False
+    assert run_module(main, directives=[directive(tmp_path / "none")])["changed"] is False
+
+
+def test_several_files_in_one_call(run_module: Run, path: Path) -> None:
+    console = path.with_name("bconsole.conf")
+    console.write_text("Director {\n  Name = d\n  Address = localhost\n}\n")
+    result = run_module(main, directives=[directive(path), directive(console, "Address", "backup.example.org")])
+    assert [(change["file"], change["after"]) for change in result["changes"]] == [
+        (str(path), "0.0.0.0"),
+        (str(console), "backup.example.org"),
+    ]
+    assert "Address = backup.example.org" in console.read_text()

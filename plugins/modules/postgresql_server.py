@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: postgresql_settings
-short_description: Make PostgreSQL read its configuration, with a restart when that is needed and allowed
+module: postgresql_server
+short_description: Make PostgreSQL take up its configuration and hold what the cluster needs
 version_added: 0.1.0
 description:
   - Reloads the configuration and looks which settings still wait for a restart.
   - A restart of a node's PostgreSQL makes it a standby, so O(restart=true) is meant for a server that is no node yet.
+  - With O(database=true) it then creates the cluster's own database and the roles and least rights that the other node
+    and the proof from outside need.
 options:
   version:
     description: PostgreSQL's major version.
@@ -25,6 +27,10 @@ options:
     description: Whether to restart when settings wait for it.
     type: bool
     default: false
+  database:
+    description: Whether to create database, roles and rights; for the primary.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.changes
@@ -32,10 +38,11 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Apply the settings
-  duet.backup_ha.postgresql_settings:
+- name: Prepare the primary for a secondary
+  duet.backup_ha.postgresql_server:
     version: "15"
     restart: true
+    database: true
 """
 
 RETURN = r"""
@@ -48,18 +55,26 @@ restarted:
   description: Whether PostgreSQL was restarted.
   returned: success
   type: bool
+created:
+  description: What was (in check mode, would be) created.
+  returned: success
+  type: list
+  elements: str
 """
 
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import Postgresql
+from ansible_collections.duet.backup_ha.plugins.module_utils._database import ensure, missing
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (
     Connection,
     connect_local,
     one,
+    postmaster_pid,
     rows,
     start,
     wait_for_session,
@@ -71,6 +86,7 @@ ARGUMENTS = {
     "version": {"type": "str", "required": True},
     "cluster": {"type": "str", "default": "main"},
     "restart": {"type": "bool", "default": False},
+    "database": {"type": "bool", "default": False},
 }
 
 
@@ -91,18 +107,27 @@ def reload(connection: Connection) -> None:
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
-    if module.check_mode:
-        return {"changed": False, "pending": [], "restarted": False}
-    server = find_server(module.params["version"], module.params["cluster"])
-    with connect_local(server) as connection:
-        reload(connection)
-        pending = [row["name"] for row in rows(connection, "SELECT name FROM pg_settings WHERE pending_restart")]
-    restart = bool(pending) and module.params["restart"]
-    if restart:
-        systemctl("stop", server.unit)
-        start(server)
-        wait_for_session(server, timeout=60).close()
-    return {"changed": restart, "pending": pending, "restarted": restart}
+    wanted = module.params
+    server = find_server(wanted["version"], wanted["cluster"])
+    pending: list[str] = []
+    restarted = False
+    # One that does not run reads them when it starts; a primary that does not run is refused by what comes next.
+    if postmaster_pid(server) is not None and not module.check_mode:
+        with connect_local(server) as connection:
+            reload(connection)
+            pending = [row["name"] for row in rows(connection, "SELECT name FROM pg_settings WHERE pending_restart")]
+        restarted = bool(pending) and wanted["restart"]
+        if restarted:
+            restart(server)
+    create = missing if module.check_mode else ensure
+    created = create(server) if wanted["database"] else []
+    return {"changed": restarted or bool(created), "pending": pending, "restarted": restarted, "created": created}
+
+
+def restart(server: Postgresql) -> None:
+    systemctl("stop", server.unit)
+    start(server)
+    wait_for_session(server, timeout=60).close()
 
 
 def main() -> None:
