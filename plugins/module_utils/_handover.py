@@ -15,7 +15,7 @@ The old primary keeps the address while nobody serves: clients are refused at on
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from . import _endpoint
 from ._config import NodeConfig
 from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
+from ._operation import advance
 from ._postgres import (
     Connection,
     SessionError,
@@ -69,6 +70,11 @@ class Progress:
     began: float = field(default_factory=time.monotonic)
     steps: list[dict[str, Any]] = field(default_factory=list)
     stopping: bool = False
+
+    def begin(self, step: str, regardless: bool = False) -> None:
+        """Write down what comes next. A disk that takes no note stops what can be stopped, and nothing else."""
+        with suppress(OSError) if regardless else nullcontext():
+            advance(step)
 
     def done(self, step: str) -> None:
         self.steps.append({"step": step, "at_s": round(time.monotonic() - self.began, 4)})
@@ -138,6 +144,7 @@ def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: 
     """From the checkpoint to the promotion of the other node. Whatever fails before the request is taken back."""
     try:
         _let_go(config, peer, steps, timeout, progress)
+        progress.begin("promote_secondary")
         forget_having_been_primary()
         asked = _ask_for_promotion(config, peer)
     except Exception as error:
@@ -150,15 +157,18 @@ def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: 
 def _let_go(config: NodeConfig, peer: Connection, steps: list[str], timeout: float, progress: Progress) -> None:
     """Stop serving, and prove that the other node has everything."""
     if "checkpoint" in steps:
+        progress.begin("checkpoint")
         flush_before_stop(config)
         _require_armed(config, peer)
         progress.done("checkpoint")
     if "stop_workload" in steps and config.workload.units:
+        progress.begin("stop_workload")
         systemctl("stop", *config.workload.units, timeout=timeout)
         _require_armed(config, peer)
         progress.done("stop_workload")
     deadline = time.monotonic() + timeout
     if "stop_primary" in steps:
+        progress.begin("stop_primary")
         progress.stopping = True
         if not stop_fast(config.postgresql, timeout):
             raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s.")
@@ -187,7 +197,9 @@ def flush_before_stop(config: NodeConfig) -> None:
 
 def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress: Progress) -> None:
     """Nobody was promoted: this node serves again."""
-    remember_being_primary(config)
+    progress.begin("take_back", regardless=True)
+    with suppress(OSError):
+        remember_being_primary(config)
     if progress.stopping or postmaster_pid(config.postgresql) is None:
         # What the checkpoints before the stop have left is quickly replayed.
         stop_at_once(config.postgresql, timeout=60)
@@ -250,6 +262,7 @@ def _finish(config: NodeConfig, peer: Connection, steps: list[str], progress: Pr
         _endpoint.delete(config.endpoint)
         progress.done("release_endpoint")
     if "start_standby" in steps:
+        progress.begin("start_standby", regardless=True)
         forget_having_been_primary()
         write_standby_signal(config.postgresql)
         start_server(config.postgresql)
@@ -275,11 +288,13 @@ def take(config: NodeConfig) -> Progress:
         if in_recovery(connection):
             if not try_lock(connection, ARMED):
                 raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
+            progress.begin("await_promotion")
             _await_promotion(config, connection)
             progress.done("promoted")
         endpoint.take()
         try_lock(connection, TAKEN)
         progress.done("endpoint")
+        progress.begin("serve", regardless=True)
         endpoint.announce()  # once more, now that the other node is about to let go
         serve(config, connection)
         progress.done("target")

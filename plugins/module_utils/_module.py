@@ -13,16 +13,20 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._errors import BackupHaError, RefusedError
+from ._operation import advance
 from ._postgres import SessionError, first_line
 
 
-def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]]) -> None:
+def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]], step: str = "") -> None:
     """Run ``body`` and end the module with what it returns, or with the sentence of the error it raised.
 
-    ``reasons`` is there for every failure, so that playbooks and people need to look in one place.
+    ``reasons`` is there for every failure, so that playbooks and people need to look in one place. ``step`` is what the
+    node's record of the operation says from now on; for modules that change something.
     """
     began = time.monotonic()
     try:
+        if step and not module.check_mode:
+            advance(step)
         result = body(module)
     except RefusedError as error:
         module.fail_json(msg=f"{error} {' '.join(error.reasons)}", outcome="refused", **error.details)

@@ -1,10 +1,13 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One operation at a time on a cluster: a record on every node's disk, with a lease.
+"""One operation at a time on a cluster, and how far it is: a record on every node's disk, with a lease.
 
 The record outlives the control node on purpose. Its lease is renewed by every task of the operation; a record whose
 lease has run out, or whose control process is known to be dead, is left over and the next operation may take its place.
+
+Each node writes what it is about to do into its record before it does it, so that whoever comes later knows where it
+stopped. What has to be done then is decided by the state of the nodes, never by the record.
 """
 
 from __future__ import annotations
@@ -87,6 +90,7 @@ def begin(
             "id": identity,
             "kind": kind,
             "target": target,
+            "step": previous.get("step", "") if previous and same else "",
             "by": by,
             "controller": controller,
             "started": previous["started"] if previous and same else now,
@@ -95,6 +99,14 @@ def begin(
         }
         write_durably(path, json.dumps(record) + "\n")
     return None if same else previous
+
+
+def advance(step: str, path: Path = OPERATION_PATH) -> None:
+    """Put on disk what this node begins to do now, if it does so for an operation."""
+    record = read_operation(path)
+    if record and record["id"]:
+        record.pop("age_s")
+        write_durably(path, json.dumps({**record, "step": step, "renewed": time.time()}) + "\n")
 
 
 def renew(path: Path = OPERATION_PATH) -> None:

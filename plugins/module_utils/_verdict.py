@@ -95,7 +95,7 @@ def _unpaired(cluster: str, writers: list[str]) -> Verdict:
 def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: list[str]) -> Verdict:
     reasons = [f"No node that answers accepts writes: {', '.join(_state(n, o) for n, o in nodes.items() if o)}."]
     reasons += [f"{name} waits: {node['waits']}." for name, node in nodes.items() if node and node.get("waits")]
-    reasons += _silence(silent)
+    reasons += _silence(silent) + _operation_reasons(nodes)
     followed = _followed_node(nodes)
     if followed in silent:
         reasons.append(f"The secondary still streams from {followed}: it serves, and only this control node misses it.")
@@ -211,8 +211,14 @@ def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node:
 def _operation_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
     for record in _operations(nodes):
         state = "was interrupted; run it again to finish it" if _is_left_over(record) else "is running"
-        return [f"The operation '{record['kind']}' by {record['by']} {state}."]
+        return [f"The operation '{record['kind']}' by {record['by']} {state}{_last_steps(nodes)}."]
     return []
+
+
+def _last_steps(nodes: dict[str, dict[str, Any] | None]) -> str:
+    begun = {name: ((node and node["operation"]) or {}).get("step") for name, node in nodes.items()}
+    said = ", ".join(f"{name} began to {str(step).replace('_', ' ')}" for name, step in begun.items() if step)
+    return f" ({said})" if said else ""
 
 
 def _operations(nodes: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]:

@@ -187,7 +187,7 @@ def _rewrite(module: AnsibleModule, file: str, edits: list[Edit]) -> list[str]:
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body, step="change_addresses")
 
 
 if __name__ == "__main__":

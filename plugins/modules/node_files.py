@@ -257,7 +257,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body, step="write_files")
 
 
 if __name__ == "__main__":

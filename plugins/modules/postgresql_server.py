@@ -131,7 +131,7 @@ def restart(server: Postgresql) -> None:
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body, step="prepare_postgresql")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,8 @@ def applied(module: AnsibleModule, config: NodeConfig, connection: Connection) -
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    run_module(module, body, step="capture_files" if module.params["state"] == "captured" else "apply_files")
 
 
 if __name__ == "__main__":

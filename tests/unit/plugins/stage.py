@@ -51,6 +51,8 @@ class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **fails: Exception) -> None:
         self.events: list[str] = []
         self.fails = fails
+        self.journal: dict[str, str] = {}  # each step, and what had happened last when it was written down
+        self.full_disk_at = ""  # the step that can't be written down
         self.now = 0.0
         self.state = "in production"
         self.recovering = {"node1": False, "node2": True}
@@ -70,6 +72,7 @@ class Stage:
         monkeypatch.setattr(_handover, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.did("release_endpoint"))
         replaced: dict[str, Any] = {
+            "advance": self.advance,
             "remember_being_primary": lambda _config: None,
             "connect_peer": self.connect_peer,
             "connect_local": lambda _server: Session("node1"),
@@ -97,6 +100,11 @@ class Stage:
         self.events.append(event)
         if event in self.fails:
             raise self.fails[event]
+
+    def advance(self, step: str) -> None:
+        if step == self.full_disk_at:
+            raise OSError("No space left on device")
+        self.journal[step] = self.events[-1] if self.events else ""
 
     def connect_peer(self, _config: NodeConfig) -> Session:
         if "request_promotion" in self.events and not self.reachable_again:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import psycopg
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _handover
@@ -174,3 +176,38 @@ def test_what_was_interrupted_after_the_promotion_is_finished(monkeypatch: pytes
     stage.state, stage.recovering["node2"] = "shut down", False
     _handover.give(CONFIG, timeout=10)
     assert stage.events == AFTER
+
+
+def test_each_step_is_written_down_before_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    _handover.give(CONFIG, timeout=10)
+    before = {
+        "checkpoint": "",
+        "stop_workload": "flush_before_stop",
+        "stop_primary": "stop_workload",
+        "promote_secondary": "await_replay",
+        "start_standby": "release_endpoint",
+    }
+    assert stage.journal == before
+    assert list(stage.journal) == list(before)
+
+
+@pytest.mark.parametrize("step", ["checkpoint", "stop_workload", "stop_primary", "promote_secondary"])
+def test_what_can_not_be_written_down_is_not_done(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    stage = Stage(monkeypatch)
+    stage.full_disk_at = step
+    with pytest.raises(OSError, match="No space"):
+        _handover.give(CONFIG, timeout=10)
+    assert stage.events[-1] == "resume"
+    assert "request_promotion" not in stage.events
+    assert "take_back" in stage.journal
+
+
+@pytest.mark.parametrize("step", ["take_back", "start_standby"])
+def test_a_full_disk_keeps_nobody_from_serving(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    broken = {"stop_workload": DeadlineError("systemctl did not end")} if step == "take_back" else {}
+    stage = Stage(monkeypatch, **broken)
+    stage.full_disk_at = step
+    with pytest.raises(DeadlineError) if broken else nullcontext():
+        _handover.give(CONFIG, timeout=10)
+    assert stage.events[-1] == ("resume" if broken else "drop_slot")

@@ -17,6 +17,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import _operation
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import RefusedError
 from ansible_collections.duet.backup_ha.plugins.module_utils._operation import (
     LEASE_S,
+    advance,
     begin,
     boot_id,
     end,
@@ -65,6 +66,7 @@ def test_a_record_says_who_does_what_since_when(path: Path) -> None:
         "id": OURS,
         "kind": "switchover",
         "target": "node2",
+        "step": "",
         "by": "root@control",
         "controller": CONTROLLER,
         "boot": boot_id(),
@@ -193,3 +195,34 @@ def test_of_several_at_once_exactly_one_begins(path: Path) -> None:
     with ProcessPoolExecutor(4, mp_context=context) as pool:
         answers = list(pool.map(try_to_begin, [path] * 12, range(12)))
     assert sorted(answers) == ["began", *["refused"] * 11]
+
+
+def test_a_record_says_what_the_node_does_now(path: Path) -> None:
+    start(path)
+    rewrite(path, renewed=1.0)
+    advance("stop_primary", path)
+    record = read_operation(path)
+    assert record is not None
+    assert (record["step"], record["id"], record["age_s"] < 5) == ("stop_primary", OURS, True)
+    start(path)  # its next task renews the record, and forgets nothing
+    assert (read_operation(path) or {})["step"] == "stop_primary"
+    start(path, THEIRS, dead=[CONTROLLER])
+    assert (read_operation(path) or {})["step"] == ""
+
+
+def test_without_an_operation_nothing_is_written_down(path: Path) -> None:
+    advance("stop_primary", path)
+    assert not path.exists()
+    path.parent.mkdir()
+    path.write_text("half a rec", encoding="utf-8")
+    advance("stop_primary", path)
+    assert path.read_text(encoding="utf-8") == "half a rec"
+
+
+def test_a_power_cut_leaves_the_step_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(path)
+    advance("checkpoint", path)
+    monkeypatch.setattr("os.replace", power_cut)
+    with pytest.raises(OSError, match="power cut"):
+        advance("stop_primary", path)
+    assert (read_operation(path) or {})["step"] == "checkpoint"

@@ -170,6 +170,23 @@ TABLE = [
         id="an operation was interrupted",
     ),
     pytest.param(
+        both(
+            changed(with_record(age_s=61), "operation", "step", to="stop_primary"),
+            changed(worlds.secondary(), "operation", to={**worlds.operation(61), "step": "await_promotion"}),
+        ),
+        DEGRADED,
+        ["interrupted; run it again to finish it (node1 began to stop primary, node2 began to await promotion)."],
+        "duet.backup_ha.switchover",
+        id="an operation was interrupted, and where",
+    ),
+    pytest.param(
+        both(worlds.stopped("node1") | {"operation": worlds.operation(61)}, worlds.secondary()),
+        FAILED,
+        ["No node that answers accepts writes", "'switchover' by root@control was interrupted"],
+        "",
+        id="an operation was interrupted, and nobody serves",
+    ),
+    pytest.param(
         both(shut_out(worlds.primary()), worlds.secondary()),
         FAILED,
         ["PostgreSQL on node1 lets nobody in", "too many clients"],
