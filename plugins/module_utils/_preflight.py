@@ -57,7 +57,9 @@ def database_of(server: Server) -> dict[str, Any]:
 def refusals(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
     """Every reason why these two servers must not be paired; none when they may."""
     return (
-        _platform(primary, secondary)
+        _half_made(primary)
+        + _half_made(secondary)
+        + _platform(primary, secondary)
         + _versions(primary, secondary)
         + _clocks(primary, secondary, wanted)
         + _addresses(primary, secondary, wanted)
@@ -72,6 +74,14 @@ def restarts(primary: Server) -> list[str]:
     """Settings for which the existing primary's PostgreSQL has to be restarted, once."""
     settings = database_of(primary).get("settings", {})
     return [f"{name} = {value}" for name, value in RESTART_SETTINGS.items() if settings.get(name, value) != value]
+
+
+def _half_made(server: Server) -> list[str]:
+    return [
+        f"On {server.name}, {path} belongs to a PostgreSQL cluster that has no postgresql.conf: its creation was "
+        f"interrupted, or it was removed by half. Move it away: mv {path} {path}.old"
+        for path in server.found["postgresql"]["half_made"]
+    ]
 
 
 def _platform(primary: Server, secondary: Server) -> list[str]:

@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from ._config import CONFIG_PATH, Endpoint, Postgresql
 from ._errors import BackupHaError
 from ._observe import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
-from ._system import run
+from ._system import run, unit_is_active
 
 CLUSTERS = Path("/etc/postgresql")
+DATA = Path("/var/lib/postgresql")
 # What a restart is needed for, and the values that the cluster sets: roles/node/templates/postgresql.conf.j2.
 RESTART_SETTINGS = {"listen_addresses": "*", "wal_log_hints": "on", "wal_level": "replica"}
 MANAGED_SETTINGS = ("primary_conninfo", "primary_slot_name", "restart_after_crash", "ssl_ca_file", *RESTART_SETTINGS)
@@ -139,14 +141,16 @@ def survey_endpoint(address: str, interfaces: list[dict[str, Any]]) -> dict[str,
 
 def survey_postgresql(cluster: str) -> dict[str, Any]:
     """Which PostgreSQL is installed, which could be, and what its cluster holds."""
+    _await_creation()
     installed = sorted(
         (path.parent.parent.name for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")), key=float
     )
-    disk = shutil.disk_usage(_existing("/var/lib/postgresql"))
+    disk = shutil.disk_usage(_existing(str(DATA)))
     found: dict[str, Any] = {
         "installed": installed,
         "available": None if installed else candidate_version(),
-        "clusters": sorted(path.parent.name for path in CLUSTERS.glob(f"*/{cluster}")),
+        "clusters": sorted(path.parents[1].name for path in CLUSTERS.glob(f"*/{cluster}/postgresql.conf")),
+        "half_made": half_made(cluster),
         "server": None,
         "free_bytes": disk.free,
         "total_bytes": disk.total,
@@ -154,6 +158,23 @@ def survey_postgresql(cluster: str) -> dict[str, Any]:
     if found["clusters"]:
         found["server"] = survey_server(find_server(found["clusters"][-1], cluster))
     return found
+
+
+def _await_creation(limit: float = 60.0) -> None:
+    """An interrupted run may have left the creation of the cluster at work: see roles/node/tasks/packages.yml."""
+    deadline = time.monotonic() + limit
+    while unit_is_active("backup-ha-createcluster.service") and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def half_made(cluster: str) -> list[str]:
+    """Directories of a PostgreSQL cluster without postgresql.conf: its creation or removal was interrupted."""
+    found = [*CLUSTERS.glob(f"*/{cluster}"), *DATA.glob(f"*/{cluster}")]
+    return sorted(
+        str(path)
+        for path in found
+        if not (CLUSTERS / path.parent.name / cluster / "postgresql.conf").exists() and any(path.iterdir())
+    )
 
 
 def _existing(path: str) -> str:

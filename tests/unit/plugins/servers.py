@@ -76,6 +76,7 @@ def found(name: str, server: dict[str, Any] | None) -> dict[str, Any]:
             "installed": ["15"],
             "available": None,
             "clusters": ["15"] if server else [],
+            "half_made": [],
             "server": deepcopy(server),
             "free_bytes": 75 * GIB,
             "total_bytes": 252 * GIB,

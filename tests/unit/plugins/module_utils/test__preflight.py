@@ -75,6 +75,13 @@ REFUSALS = [
     ),
     pytest.param(
         full(),
+        database(blank(), half_made=["/etc/postgresql/15/main"]),
+        WANTED,
+        ["On node2, /etc/postgresql/15/main", "no postgresql.conf", "mv /etc/postgresql/15/main"],
+        id="half made",
+    ),
+    pytest.param(
+        full(),
         database(blank(), installed=["17"]),
         WANTED,
         ["node2 has PostgreSQL 17", "node1 has PostgreSQL 15", "Install postgresql-15 on node2"],

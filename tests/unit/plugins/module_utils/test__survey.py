@@ -162,3 +162,25 @@ def test_every_address_and_every_name_is_told_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(socket, "gethostbyaddr", lambda _address: ("backup.lab.test", ["backup"], []))
     assert _survey.resolve("backup.lab.test") == ["198.18.0.10", "2001:db8::10"]
     assert _survey.reverse("198.18.0.10") == ["backup", "backup.lab.test"]
+
+
+@pytest.mark.parametrize(
+    ("present", "half_made"),
+    [
+        ([], []),
+        (["etc/15/main/postgresql.conf", "var/15/main/PG_VERSION"], []),
+        (["etc/15/main/pg_hba.conf", "var/15/main/PG_VERSION"], ["etc/15/main", "var/15/main"]),
+        (["var/15/main/base/1"], ["var/15/main"]),
+        (["etc/15/other/pg_hba.conf", "var/15/main.incoming/PG_VERSION"], []),
+        (["etc/13/main/environment", "etc/15/main/postgresql.conf"], ["etc/13/main"]),
+    ],
+)
+def test_what_is_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: list[str], half_made: list[str]
+) -> None:
+    monkeypatch.setattr(_survey, "CLUSTERS", tmp_path / "etc")
+    monkeypatch.setattr(_survey, "DATA", tmp_path / "var")
+    for name in present:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert _survey.half_made("main") == [str(tmp_path / name) for name in half_made]
