@@ -39,11 +39,15 @@ def choose_primary(servers: list[Server], wanted: Wanted) -> tuple[str | None, l
 def _are_copies(servers: list[Server]) -> bool:
     """Both are nodes and hold the same system: what the inventory says of a first time is over.
 
-    Machines cloned from one template have the same system as well, and no node's configuration.
+    While the first copy is under way only the secondary is a node. Machines cloned from one template have the same
+    system as well, and no node's configuration, or both accept writes.
     """
     identifiers = {database_of(server).get("system_identifier") for server in servers}
-    nodes = all(server.found["assembled"] for server in servers)
-    return nodes and len(identifiers) == 1 and None not in identifiers
+    if len(identifiers) != 1 or None in identifiers:
+        return False
+    nodes = [server for server in servers if server.found["assembled"]]
+    writers = [server for server in servers if database_of(server)["role"] == "primary"]
+    return len(nodes) == len(servers) or (len(nodes) == 1 and len(writers) == 1 and writers != nodes)
 
 
 def _standing_primary(servers: list[Server]) -> tuple[str | None, list[str]]:

@@ -66,6 +66,9 @@ CHOSEN = [
         node(standby(ONE)), node(full(OTHER)), NOBODY, OTHER, OTHER, id="after a switchover nothing is erased any more"
     ),
     pytest.param(node(standby(ONE)), node(full(OTHER)), ONE, OTHER, OTHER, id="after a switchover neither word counts"),
+    pytest.param(full(ONE), node(stopped(OTHER)), NOBODY, NOBODY, ONE, id="the first copy does not run yet"),
+    pytest.param(full(ONE), node(standby(OTHER)), NOBODY, OTHER, ONE, id="the first copy runs"),
+    pytest.param(full(ONE), node(full(OTHER)), NOBODY, OTHER, ONE, id="a clone of the first machine may be erased"),
     pytest.param(node(full(ONE)), node(stopped(OTHER)), NOBODY, NOBODY, ONE, id="the secondary is stopped"),
     pytest.param(
         node(full(ONE)), node(stopped(OTHER)), NOBODY, ONE, ONE, id="the secondary is stopped, and a word is left"
@@ -112,6 +115,9 @@ REFUSED = [
         "nodeX",
         ["backup_ha_erase_secondary names nodeX", "not one of node1 and node2"],
         id="a stranger to be erased",
+    ),
+    pytest.param(
+        full(ONE), node(full(OTHER)), NOBODY, NOBODY, ["Both node1 and node2 hold databases"], id="clones, and no word"
     ),
     pytest.param(
         node(full(ONE)),
