@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _endpoint
-from ._config import NodeConfig
+from ._config import RESUME_UNIT, NodeConfig
 from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
 from ._operation import advance
@@ -289,7 +289,13 @@ def take(config: NodeConfig) -> Progress:
             if not try_lock(connection, ARMED):
                 raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
             progress.begin("await_promotion")
-            _await_promotion(config, connection)
+            try:
+                _await_promotion(config, connection)
+            except RefusedError:
+                raise
+            except BackupHaError:
+                _see_who_serves(config)
+                raise
             progress.done("promoted")
         endpoint.take()
         try_lock(connection, TAKEN)
@@ -317,6 +323,21 @@ def _await_promotion(config: NodeConfig, connection: Connection) -> None:
         if not granted and time.monotonic() - began > ARM_TIMEOUT_S:
             raise RefusedError("Nothing was changed.", [f"{config.peer} never began to hand over."])
         time.sleep(0.002)
+
+
+def _see_who_serves(config: NodeConfig, patience: float = 15.0) -> None:
+    """The giving node has taken the role back; or it has died in between, and this node asks to go on when it can."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            with connect_peer(config) as peer:
+                if not in_recovery(peer):
+                    forget_having_been_primary()
+                    return
+        except (UnreachableError, SessionError):
+            pass
+        time.sleep(0.5)
+    systemctl("start", "--no-block", RESUME_UNIT)
 
 
 def _await_release(connection: Connection, limit: float = 2.0) -> None:

@@ -11,7 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover
-from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
+    BackupHaError,
+    RefusedError,
+    UnreachableError,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._grant import ARMED, GRANT, TAKEN
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG as GIVER
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import Session
@@ -28,10 +32,14 @@ class Taker:
         self.story = story
         self.now = 0.0
         self.armed = armed
+        self.giver_serves = True
         monkeypatch.setattr(_handover, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_endpoint, "PreparedEndpoint", lambda _endpoint: self)
         monkeypatch.setattr(_handover, "connect_local", lambda _server: Session("node2"))
-        monkeypatch.setattr(_handover, "in_recovery", lambda _session: self.story(self.now)[1])
+        monkeypatch.setattr(_handover, "connect_peer", self.connect_peer)
+        monkeypatch.setattr(_handover, "in_recovery", self.in_recovery)
+        monkeypatch.setattr(_handover, "forget_having_been_primary", lambda: self.events.append("forget"))
+        monkeypatch.setattr(_handover, "systemctl", lambda *words: self.events.append(" ".join(words)))
         monkeypatch.setattr(_handover, "locks_held", lambda _session: {GRANT} if self.story(self.now)[0] else set())
         monkeypatch.setattr(_handover, "try_lock", self.try_lock)
         monkeypatch.setattr(_handover, "serve", lambda *_arguments: self.events.append("serve"))
@@ -40,6 +48,14 @@ class Taker:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+    def connect_peer(self, _config: object) -> Session:
+        if not self.giver_serves:
+            raise UnreachableError("PostgreSQL on node1 does not answer")
+        return Session("node1")
+
+    def in_recovery(self, session: Session) -> bool:
+        return session.server == "node2" and self.story(self.now)[1]
 
     def never(self, *_arguments: object) -> None:
         raise AssertionError("the receiving node promoted itself")
@@ -104,6 +120,15 @@ def test_a_handover_that_was_taken_back_ends_the_wait_at_once(monkeypatch: pytes
     taker = Taker(monkeypatch, lambda now: (1 <= now < 3, True))
     assert "node1 did not hand over after all" in str(refused_taking(taker, BackupHaError))
     assert taker.now == pytest.approx(3, abs=0.1)
+    assert "forget" in taker.events
+
+
+def test_whose_giver_died_in_between_asks_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, lambda now: (1 <= now < 3, True))
+    taker.giver_serves = False
+    refused_taking(taker, BackupHaError)
+    assert "forget" not in taker.events
+    assert taker.events[-2] == "start --no-block backup-ha-resume.service"
 
 
 def test_a_promotion_at_the_moment_when_the_grant_ends_is_a_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
