@@ -229,7 +229,8 @@ def test_a_power_cut_leaves_the_step_before(path: Path, monkeypatch: pytest.Monk
 
 
 def renew_until_it_ends(path: Path) -> None:
-    while path.exists():
+    deadline = time.monotonic() + 20
+    while path.exists() and time.monotonic() < deadline:
         renew(path)
 
 
