@@ -89,8 +89,13 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import (
     _cli,
     _config,
     _control,
+    _database,
     _endpoint,
     _errors,
+    _evidence,
+    _failover,
+    _failover_command,
+    _fence,
     _grant,
     _lsn,
     _observe,
@@ -99,6 +104,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import (
     _promotion,
     _resume,
     _system,
+    _takeover,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
@@ -109,8 +115,13 @@ NODE_MODULES = (
     _cli,
     _config,
     _control,
+    _database,
     _endpoint,
     _errors,
+    _evidence,
+    _failover,
+    _failover_command,
+    _fence,
     _grant,
     _lsn,
     _observe,
@@ -119,6 +130,7 @@ NODE_MODULES = (
     _promotion,
     _resume,
     _system,
+    _takeover,
 )
 SCRIPT = """#!/usr/bin/python3
 import sys
