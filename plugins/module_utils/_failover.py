@@ -114,9 +114,10 @@ def judge(evidence: dict[str, Any], fenced: bool = False) -> Finding:
 
 
 def _silence(evidence: dict[str, Any]) -> str:
-    who = f"neither {evidence['node']} nor the control node" if evidence["control"] else f"not {evidence['node']}"
-    ping = " (only ping)" if evidence["there"]["ping"] else ""
-    return f"{evidence['peer']} is silent: it answers {who}{ping}, and nobody answers for the endpoint."
+    node, peer = evidence["node"], evidence["peer"]
+    who = f"{node} and the control node get no answer" if evidence["control"] else f"{node} gets no answer"
+    ping = " except to ping" if evidence["there"]["ping"] else ""
+    return f"{peer} is silent: {who}{ping}, and nobody answers for the endpoint."
 
 
 def _unready(evidence: dict[str, Any]) -> list[str]:
