@@ -62,12 +62,23 @@ def follows(lab: Lab, primary: str, secondary: str) -> bool:
     return lab.accepts_writes(primary) and lab.sql(primary, query) == "1" and not lab.accepts_writes(secondary)
 
 
+COPY = f"""
+systemctl stop {UNIT}
+rm -rf {DATA} /var/lib/backup-ha/primary.json
+conninfo=$(sed -n "s/^primary_conninfo = '\\(.*\\)'/\\1/p" /etc/postgresql/15/main/conf.d/backup-ha.conf)
+slot=$(sed -n "s/^primary_slot_name = '\\(.*\\)'/\\1/p" /etc/postgresql/15/main/conf.d/backup-ha.conf)
+cd /
+runuser -u postgres -- pg_basebackup -d "$conninfo" -D {DATA} -S "$slot" -X stream -c fast -w
+systemctl start {UNIT}
+"""
+
+
 def take_back(lab: Lab, primary: str, secondary: str) -> None:
     """Make the old primary a secondary: it follows, unless its last WAL never reached the new one."""
     deadline = time.monotonic() + 8
     while not follows(lab, primary, secondary):
         if time.monotonic() > deadline:
-            lab.play("assemble", "-e", f"backup_ha_erase_secondary={secondary}").check()
+            lab.sh(secondary, f"set -e\n{COPY}")
             return
         time.sleep(0.5)
 
