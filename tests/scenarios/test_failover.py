@@ -193,6 +193,8 @@ def test_a_dead_machine_needs_a_word_and_never_writes_again(cluster: Cluster) ->
         lab.sh(old, stop)
     again = "DEBIAN_FRONTEND=noninteractive apt-get install -y --reinstall postgresql-15"
     lab.sh(old, f"systemctl start {UNIT}; {again}", timeout=180)
+    assert lab.writers() == [new]
+    lab.sh(old, f"systemctl start {UNIT}")  # the package leaves it stopped when its general unit is not active
     never_writes(lab, old)
     take_back(lab, new, old)
     cluster.settle(new)
