@@ -104,7 +104,7 @@ def ask_port(address: str, port: int, timeout: float = TCP_S) -> str:
 
 def _pings(address: str) -> bool:
     try:
-        return "1 received" in run(["ping", "-n", "-c", "1", "-W", "1", address], timeout=2, check=False)
+        return "1 received" in run(["ping", "-n", "-c", "1", "-W", str(TCP_S), address], timeout=2, check=False)
     except BackupHaError:
         return False
 
