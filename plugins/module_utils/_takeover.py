@@ -118,10 +118,8 @@ def _check(config: NodeConfig, connection: Connection, order: Order, takeover: T
     takeover.done("evidence")
     _refuse(takeover.report)
     if takeover.report.fence_needed:
-        fence = load_fence()
-        assert fence is not None
         try:
-            switch_off(fence, config)
+            _switch_off(config)
         except BackupHaError as error:
             raise RefusedError("This node was not promoted.", [str(error)], report=takeover.report.as_dict()) from error
         takeover.done("fence")
@@ -129,6 +127,13 @@ def _check(config: NodeConfig, connection: Connection, order: Order, takeover: T
         _refuse(takeover.report, after_fence=True)
     await_everything_replayed(connection, config)
     takeover.done("replayed")
+
+
+def _switch_off(config: NodeConfig) -> None:
+    fence = load_fence()
+    if fence is None:
+        raise BackupHaError("The fence has been removed meanwhile.")
+    switch_off(fence, config)
 
 
 def _refuse(report: Report, after_fence: bool = False) -> None:

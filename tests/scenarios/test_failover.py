@@ -241,6 +241,20 @@ def test_the_playbook_shows_asks_takes_over_and_proves(cluster: Cluster) -> None
     cluster.settle(new)
 
 
+def test_a_playbook_that_is_killed_is_finished_by_the_next_run(cluster: Cluster) -> None:
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    lab.sh(old, f"systemctl stop {UNIT}")
+    running = lab.start("failover", *sure(old))
+    running.await_task("Take over")
+    running.kill()
+    outcome = lab.play("failover", *sure(old)).check()
+    assert f"{new} is the primary" in outcome.said, outcome
+    serves(lab, new)
+    lab.sh(old, f"systemctl start {UNIT}")
+    take_back(lab, new, old)
+    cluster.settle(new)
+
+
 def test_refused_beyond_the_bound_of_loss(cluster: Cluster) -> None:
     """The old primary's control file says how much the secondary misses."""
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary

@@ -161,6 +161,14 @@ def test_a_failed_fence_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scene.events == ["fence"]
 
 
+def test_a_fence_that_is_gone_when_it_is_needed_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, evidences.silent())
+    fences = [Fence("fence_a"), None]
+    monkeypatch.setattr(_takeover, "load_fence", lambda: fences.pop(0))
+    assert "removed meanwhile" in scene.refused()
+    assert scene.events == []
+
+
 @pytest.mark.parametrize(
     "after",
     [
