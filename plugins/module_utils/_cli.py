@@ -9,10 +9,10 @@ import argparse
 import json
 import sys
 
-from . import _endpoint, _promotion
+from . import _endpoint, _failover_command, _promotion
 from ._clone import run_and_report
 from ._config import load_config, require_config
-from ._errors import BackupHaError
+from ._errors import BackupHaError, InDoubtError
 from ._observe import observe_node
 from ._resume import resume
 
@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="my word that the other node is not primary: it is lost and switched off, or follows",
     )
+    _failover_command.add_arguments(commands.add_parser("failover", help="take over from a primary that is gone"))
     copied = commands.add_parser("clone", help="(unit) make this node a copy of the primary")
     copied.add_argument("--erase", action="store_true", help="databases of its own may be replaced")
     copied.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for all but the copy itself")
@@ -48,10 +49,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Exit codes: 0 done, 1 not done (the sentence says why), 2 wrong usage."""
+    """Exit codes: 0 done, 1 not done (the sentence says why), 2 wrong usage, 3 begun and not known to be done."""
     options = build_parser().parse_args(argv)
     try:
         return _run(options)
+    except InDoubtError as error:
+        sys.stderr.write(f"backup-ha: {error}\n")
+        return 3
     except BackupHaError as error:
         sys.stderr.write(f"backup-ha: {error}\n")
         return 1
@@ -61,6 +65,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "status":
         return _status(options.json)
     config = require_config()
+    if options.command == "failover":
+        return _failover_command.run_command(config, options)
     if options.command == "resume":
         answer = resume(config, options.patience or FOREVER_S, options.alone)
         _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")

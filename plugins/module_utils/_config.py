@@ -79,6 +79,7 @@ class NodeConfig:
     postgresql: Postgresql
     endpoint: Endpoint
     workload: Workload = field(default_factory=lambda: Workload("none"))
+    max_loss_bytes: int | None = None  # what a failover may lose; None: see _failover.py
 
     @property
     def slot(self) -> str:
@@ -114,6 +115,7 @@ def parse_config(data: dict[str, Any]) -> NodeConfig:
             postgresql=Postgresql(**data["postgresql"]),
             endpoint=Endpoint(**data["endpoint"]),
             workload=Workload(**workload) if workload else Workload("none"),
+            max_loss_bytes=data.get("max_loss_bytes"),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise BackupHaError(f"{CONFIG_PATH} is not a node description: {error}.") from error

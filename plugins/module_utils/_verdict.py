@@ -101,15 +101,23 @@ def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silen
         reasons.append(f"The secondary still streams from {followed}: it serves, and only this control node misses it.")
         return Verdict(cluster, DEGRADED, primary=followed, reasons=reasons, next=f"Look at SSH on {followed}.")
     if silent:
-        return Verdict(
-            cluster,
-            FAILED,
-            secondary=next((n for n, o in nodes.items() if o and o["role"] == "secondary"), None),
-            reasons=reasons,
-            next=f"Bring {silent[0]} back: it resumes by itself. If it is lost and switched off for good, run on the "
-            "other node: backup-ha resume --alone",
-        )
+        secondary = next((n for n, o in nodes.items() if o and o["role"] == "secondary"), None)
+        next_step = _next_while_silent(silent[0], secondary, nodes)
+        return Verdict(cluster, FAILED, secondary=secondary, reasons=reasons, next=next_step)
     return Verdict(cluster, FAILED, reasons=reasons, next=_next_without_writer(nodes))
+
+
+def _next_while_silent(silent: str, secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
+    """A former primary goes on alone, a secondary takes over; whoever is neither can do nothing."""
+    back = f"Bring {silent} back: it resumes by itself."
+    if secondary is None:
+        return f"{back} {_next_without_writer(nodes)}"
+    if (nodes[secondary] or {}).get("waits"):
+        return f"{back} If it is lost and switched off for good, run on {secondary}: backup-ha resume --alone"
+    return (
+        f"{back} If it is lost: ansible-playbook duet.backup_ha.failover (without a control node, on {secondary}: "
+        "backup-ha failover)"
+    )
 
 
 def _next_without_writer(nodes: dict[str, dict[str, Any] | None]) -> str:
@@ -117,7 +125,10 @@ def _next_without_writer(nodes: dict[str, dict[str, Any] | None]) -> str:
     if stopped:
         unit = nodes[stopped[0]]["postgresql"].get("unit", "postgresql")  # type: ignore[index]
         where = " and ".join(stopped)
-        return f"Start PostgreSQL on {where} (systemctl start {unit}): the former primary resumes by itself."
+        start = f"Start PostgreSQL on {where} (systemctl start {unit}): the former primary resumes by itself."
+        if any(node and node["role"] == "secondary" for node in nodes.values()):
+            return f"{start} If it can't be started: ansible-playbook duet.backup_ha.failover"
+        return start
     return (
         "journalctl -u backup-ha-resume says on each node what it waits for. Where neither asks to be primary, run on "
         "the one with the higher position: backup-ha resume --alone"

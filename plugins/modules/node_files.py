@@ -102,8 +102,13 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import (
     _clone,
     _config,
     _control,
+    _database,
     _endpoint,
     _errors,
+    _evidence,
+    _failover,
+    _failover_command,
+    _fence,
     _grant,
     _lsn,
     _observe,
@@ -112,6 +117,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import (
     _promotion,
     _resume,
     _system,
+    _takeover,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
@@ -124,8 +130,13 @@ NODE_MODULES = (
     _clone,
     _config,
     _control,
+    _database,
     _endpoint,
     _errors,
+    _evidence,
+    _failover,
+    _failover_command,
+    _fence,
     _grant,
     _lsn,
     _observe,
@@ -134,6 +145,7 @@ NODE_MODULES = (
     _promotion,
     _resume,
     _system,
+    _takeover,
 )
 SCRIPT = """#!/usr/bin/python3
 import sys

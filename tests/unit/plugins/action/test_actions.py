@@ -14,7 +14,13 @@ from typing import Any, TypeVar
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.duet.backup_ha.plugins.action import clock_offset, clone, cluster_status, operation
+from ansible_collections.duet.backup_ha.plugins.action import (
+    clock_offset,
+    clone,
+    cluster_status,
+    failover,
+    operation,
+)
 from ansible_collections.duet.backup_ha.plugins.action.clone import progress_line
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 
@@ -232,3 +238,31 @@ def test_healthy_is_only_what_is_healthy_altogether(
 ) -> None:
     result, _text = show(monkeypatch, clusters=clusters)
     assert result["healthy"] is healthy
+
+
+@pytest.mark.parametrize(
+    ("address", "control"),
+    [("198.18.0.11", {"port": "refused", "endpoint_port": "silent"}), ("", None)],
+    ids=["with addresses", "without"],
+)
+def test_a_failover_gets_what_the_control_node_sees(
+    monkeypatch: pytest.MonkeyPatch, address: str, control: dict[str, str] | None
+) -> None:
+    asked: list[Any] = []
+    passed: list[dict[str, Any]] = []
+
+    def ask(*where: Any) -> dict[str, str]:
+        asked.append(where)
+        return {"port": "refused", "endpoint_port": "silent"}
+
+    def execute(_action: object, module_args: dict[str, Any], task_vars: object) -> dict[str, Any]:
+        passed.append(module_args)
+        return {"outcome": "done", "vars": task_vars}
+
+    monkeypatch.setattr(failover, "ask_from_control_node", ask)
+    monkeypatch.setattr(failover.ActionModule, "_execute_module", execute)
+    arguments = {"primary_address": address, "endpoint_address": "198.18.0.10", "primary_is_off": True}
+    result = action(failover.ActionModule, **arguments).run(task_vars={})
+    assert result["outcome"] == "done"
+    assert passed[0].get("control") == control and passed[0]["primary_is_off"] is True and "@" in passed[0]["who"]
+    assert asked == ([("198.18.0.11", "198.18.0.10", 5432)] if control else [])

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.duet.backup_ha.plugins.filter import assembly_plan as assembly
+from ansible_collections.duet.backup_ha.plugins.filter import failover_plan as failover
 from ansible_collections.duet.backup_ha.plugins.filter import switchover_plan as switchover
 from ansible_collections.duet.backup_ha.plugins.filter.assembly_plan import assembly_plan
+from ansible_collections.duet.backup_ha.plugins.filter.failover_plan import failover_plan
 from ansible_collections.duet.backup_ha.plugins.filter.switchover_plan import switchover_plan
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.servers import ENDPOINT_NAME, blank, found, full
@@ -102,3 +104,15 @@ def test_the_rest_of_an_interrupted_switchover_is_marked() -> None:
     giver = {**worlds.stopped("node1", "shut down"), "operation": record}
     plan = switchover_plan(both(giver, worlds.primary("node2", "node1")))
     assert (plan["giver"], plan["taker"], plan["refusals"], plan["resumes"]) == ("node1", "node2", [], True)
+
+
+def test_the_plan_of_a_failover() -> None:
+    assert failover.FilterModule().filters() == {"failover_plan": failover_plan}
+    nodes = both({}, worlds.secondary())
+    assert failover_plan(nodes) == {
+        "primary": "node1",
+        "secondary": "node2",
+        "answering": ["node2"],
+        "refusals": [],
+    }
+    assert failover_plan(both({}, {}))["refusals"] != []

@@ -218,8 +218,22 @@ TABLE = [
         both(None, without_streaming()),
         FAILED,
         ["node2 follows", "node1 does not answer"],
-        "backup-ha resume --alone",
+        "ansible-playbook duet.backup_ha.failover (without a control node, on node2: backup-ha failover)",
         id="the primary is gone",
+    ),
+    pytest.param(
+        both(None, worlds.changed(without_streaming(), "waits", to="the other node does not answer")),
+        FAILED,
+        ["node2 waits: the other node does not answer", "node1 does not answer"],
+        "run on node2: backup-ha resume --alone",
+        id="a former primary waits for the node that may have taken over",
+    ),
+    pytest.param(
+        both(worlds.stopped("node1", "shut down"), without_streaming()),
+        FAILED,
+        ["node1 is stopped, node2 follows"],
+        "If it can't be started: ansible-playbook duet.backup_ha.failover",
+        id="PostgreSQL is stopped on the primary",
     ),
     pytest.param(
         both(None, worlds.stopped("node2")),

@@ -1,0 +1,326 @@
+"""The secondary takes over from a primary that is gone, and from no other; what comes back never takes a write."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.scenarios.cluster import DIRECTOR, TARGET, Cluster
+from tests.scenarios.support import DATA, UNIT, Lab, within
+from tests.scenarios.watching import watch_over
+
+LIMIT_S = 40.0  # for the playbook, which takes 6 s; but scenarios share the machine
+DONE, NOT_DONE = 0, 1
+HISTORY = "SELECT kind, from_node, to_node, outcome, who, why FROM backup_ha.history ORDER BY id DESC LIMIT 1"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `backup-ha failover` gave back."""
+
+    code: int
+    said: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.said)
+        return found
+
+
+def failover(lab: Lab, node: str, *options: str) -> Answer:
+    """Run the on-node command, without a terminal."""
+    script = f"timeout 60 backup-ha failover {' '.join(options)} 2>&1 < /dev/null; code=$?; echo; echo $code"
+    words, _newline, code = lab.sh(node, script).rpartition("\n")
+    return Answer(int(code), words.strip())
+
+
+def refused(lab: Lab, node: str, *options: str) -> str:
+    """The command is refused and nothing has changed; return what it said."""
+    answer = failover(lab, node, *options)
+    assert answer.code == NOT_DONE and "Nothing was changed." in answer.said, answer
+    assert not lab.accepts_writes(node) and not lab.has_endpoint(node), answer
+    assert lab.fails(node, "test -e /var/lib/backup-ha/primary.json"), "it remembers being primary"
+    return " ".join(answer.said.split())
+
+
+def serves(lab: Lab, node: str) -> None:
+    assert lab.accepts_writes(node) and lab.has_endpoint(node)
+    within(10, lambda: lab.is_active(node, TARGET) and lab.is_active(node, DIRECTOR), "the workload runs")
+
+
+def answers_session(lab: Lab, node: str) -> bool:
+    return not lab.fails(node, "cd /; runuser -u postgres -- psql -Xc 'SELECT 1'")
+
+
+def follows(lab: Lab, primary: str, position: str) -> bool:
+    """The other node has replayed that far; one with WAL of its own may stream for a moment, and goes no further."""
+    query = f"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn >= '{position}'"
+    return lab.sql(primary, query) == "1"
+
+
+COPY = f"""
+systemctl stop {UNIT}
+rm -rf {DATA} /var/lib/backup-ha/primary.json
+conninfo=$(sed -n "s/^primary_conninfo = '\\(.*\\)'/\\1/p" /etc/postgresql/15/main/conf.d/backup-ha.conf)
+slot=$(sed -n "s/^primary_slot_name = '\\(.*\\)'/\\1/p" /etc/postgresql/15/main/conf.d/backup-ha.conf)
+cd /
+runuser -u postgres -- pg_basebackup -d "$conninfo" -D {DATA} -S "$slot" -X stream -c fast -w
+systemctl start {UNIT}
+"""
+
+
+def take_back(lab: Lab, primary: str, secondary: str) -> None:
+    """Make the old primary a secondary: it follows, unless its last WAL never reached the new one."""
+    deadline = time.monotonic() + 8
+    position = lab.sql(primary, "SELECT pg_current_wal_lsn()")
+    while not follows(lab, primary, position):
+        if time.monotonic() > deadline:
+            lab.sh(secondary, f"set -e\n{COPY}")
+            return
+        time.sleep(0.5)
+
+
+def never_writes(lab: Lab, node: str, seconds: float = 4.0) -> None:
+    """PostgreSQL comes up and takes no write, however long one looks."""
+    within(30, lambda: answers_session(lab, node), "PostgreSQL answers")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert not lab.accepts_writes(node)
+    assert not lab.has_endpoint(node) and not lab.is_active(node, TARGET)
+
+
+def test_refused_while_the_primary_answers(cluster: Cluster) -> None:
+    lab = cluster.lab
+    with lab.unchanged():
+        for options in ((), ("--yes",), ("--yes", "--primary-is-off")):
+            said = refused(lab, cluster.secondary, *options)
+            assert f"PostgreSQL on {cluster.primary} answers {cluster.secondary} and accepts writes" in said
+            assert "duet.backup_ha.switchover" in said
+        outcome = lab.play("failover", *sure(cluster.primary))
+    assert outcome.code != 0 and f"PostgreSQL on {cluster.primary} accepts writes" in outcome.said, outcome
+    assert "only a secondary takes over" in failover(lab, cluster.primary).said
+    assert "was the primary already" in failover(lab, cluster.primary, "--yes").said
+    cluster.settle(cluster.primary)
+
+
+def sure(primary: str) -> tuple[str, ...]:
+    """Everything that an operator can say."""
+    return "-e", f"backup_ha_failover_confirmed={primary}", "-e", f"backup_ha_primary_is_off={primary}"
+
+
+@contextmanager
+def parted(lab: Lab, primary: str, secondary: str) -> Iterator[None]:
+    """The secondary sees nothing of the primary, not even who has the endpoint; everybody else does."""
+    mac = lab.sh(secondary, "cat /sys/class/net/eth0/address")
+    lab.cut_link()
+    lab.sh(secondary, f"iptables -I OUTPUT -d {lab.endpoint} -j DROP")
+    lab.sh(primary, f"arptables -I INPUT --source-mac {mac} -j DROP")
+    try:
+        yield
+    finally:
+        lab.sh(primary, "arptables -F")
+        lab.mend_link()
+
+
+def test_refused_while_only_the_control_node_reaches_the_primary(cluster: Cluster) -> None:
+    lab = cluster.lab
+    with parted(lab, cluster.primary, cluster.secondary):
+        said = refused(lab, cluster.secondary, "--yes")
+        assert f"{cluster.primary} is silent" in said and "--primary-is-off" in said and "backup_ha_fence" in said
+        outcome = lab.play("failover", *sure(cluster.primary))
+        assert outcome.code != 0, outcome
+        assert f"PostgreSQL on {cluster.primary} accepts writes, as the control node sees over SSH" in outcome.said
+        assert lab.writers() == [cluster.primary]
+    cluster.settle(cluster.primary)
+
+
+def test_refused_while_somebody_has_the_endpoint(cluster: Cluster) -> None:
+    """The primary's PostgreSQL can't be reached from the secondary, but its address is there."""
+    lab = cluster.lab
+    lab.cut_link()
+    try:
+        said = refused(lab, cluster.secondary, "--yes", "--primary-is-off")
+    finally:
+        lab.mend_link()
+    assert f"answers for the endpoint {lab.endpoint}" in said
+    cluster.settle(cluster.primary)
+
+
+def test_a_stopped_server_is_proof_and_nothing_is_lost(cluster: Cluster, tmp_path: Path) -> None:
+    """PostgreSQL is stopped on a server that lives: the secondary sees that, and has everything."""
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+
+    def fail_over() -> None:
+        lab.sh(old, f"systemctl stop {UNIT}")
+        said = refused(lab, new)
+        assert "no PostgreSQL listens there" in said and "backup-ha failover --yes" in said
+        answer = failover(lab, new, "--yes", "--json")
+        assert answer.code == DONE, answer
+        assert answer.document["outcome"] == "done" and answer.document["finding"]["name"] == "proven_down"
+        serves(lab, new)
+        assert failover(lab, new, "--yes").code == DONE, "a second one only sees to it that all runs"
+        lab.sh(old, f"systemctl start {UNIT}")
+
+    watch_over(cluster, tmp_path).over(fail_over, primary=new)
+    kind, before, after, outcome, who, why = lab.sql(new, HISTORY, "backup_ha").split("|")
+    assert (kind, before, after, outcome, who) == ("failover", old, new, "done", "root")
+    assert why.startswith("proven down:")
+
+
+def test_a_dead_machine_needs_a_word_and_never_writes_again(cluster: Cluster) -> None:
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    lab.power_off(old)
+    said = refused(lab, new, "--yes")
+    assert "is silent" in said and "--primary-is-off" in said and "backup_ha_fence" in said
+    assert "can't be known" in refused(lab, new, "--primary-is-off")
+    assert "Nothing may be lost" in refused(lab, new, "--yes", "--primary-is-off", "--max-loss-bytes 0")
+    assert failover(lab, new, "--yes", "--primary-is-off").code == DONE
+    serves(lab, new)
+    assert "The operator's word" in lab.sql(new, HISTORY, "backup_ha")
+
+    lab.power_on(old)
+    never_writes(lab, old)
+    skip = "pg_ctlcluster --skip-systemctl-redirect 15 main"
+    bare = f"cd /; runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl -D {DATA} -w"
+    started = "-o '-c config_file=/etc/postgresql/15/main/postgresql.conf' -l /tmp/server.log start"
+    lab.sh(old, f"systemctl stop {UNIT}")
+    for start, stop in ((f"{skip} start", f"{skip} stop -m fast"), (f"{bare} {started}", f"{bare} -m fast stop")):
+        lab.sh(old, start, check=False)
+        never_writes(lab, old, 2)
+        lab.sh(old, stop)
+    again = "DEBIAN_FRONTEND=noninteractive apt-get install -y --reinstall postgresql-15"
+    lab.sh(old, f"systemctl start {UNIT}; {again}", timeout=180)
+    assert lab.writers() == [new]
+    lab.sh(old, f"systemctl start {UNIT}")  # the package leaves it stopped when its general unit is not active
+    never_writes(lab, old)
+    take_back(lab, new, old)
+    cluster.settle(new)
+
+
+def test_a_primary_that_dies_silently_is_replaced_in_seconds(cluster: Cluster, tmp_path: Path) -> None:
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+
+    def fail_over() -> None:
+        lab.cut_link()
+        lab.power_off(old)
+        began = time.monotonic()
+        assert failover(lab, new, "--yes", "--primary-is-off").code == DONE
+        assert time.monotonic() - began < 5
+        serves(lab, new)
+        lab.sh(new, "iptables -F")
+        lab.power_on(old)
+        never_writes(lab, old)
+        take_back(lab, new, old)
+
+    watch_over(cluster, tmp_path).over(fail_over, primary=new, may_lose=True)
+
+
+def test_the_playbook_shows_asks_takes_over_and_proves(cluster: Cluster) -> None:
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    confirmed, is_off = sure(old)[1], sure(old)[3]
+    lab.power_off(old)
+    with lab.unchanged(new):
+        blind = lab.play("failover", "-e", confirmed)
+        rehearsed = lab.play("failover", "--check", "-e", is_off)
+        asked = lab.play("failover", "-e", is_off)
+    assert blind.code != 0 and f"backup_ha_primary_is_off={old}" in blind.said, blind
+    assert rehearsed.code == 0 and f"{old} is silent" in rehearsed.said, rehearsed
+    assert asked.code != 0 and f"add -e backup_ha_failover_confirmed={old}" in asked.said, asked
+    outcome = lab.play("failover", *sure(old)).check()
+    assert outcome.seconds < LIMIT_S, outcome
+    assert f"{new} is the primary" in outcome.said and f"written through {lab.endpoint}" in outcome.said, outcome
+    serves(lab, new)
+    assert lab.play("failover", *sure(old)).check().changed[new] == 0
+    lab.power_on(old)
+    take_back(lab, new, old)
+    cluster.settle(new)
+
+
+def test_a_playbook_that_is_killed_is_finished_by_the_next_run(cluster: Cluster) -> None:
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    lab.sh(old, f"systemctl stop {UNIT}")
+    running = lab.start("failover", *sure(old))
+    running.await_task("Take over")
+    running.kill()
+    outcome = lab.play("failover", *sure(old)).check()
+    assert f"{new} is the primary" in outcome.said, outcome
+    serves(lab, new)
+    lab.sh(old, f"systemctl start {UNIT}")
+    take_back(lab, new, old)
+    cluster.settle(new)
+
+
+def test_refused_beyond_the_bound_of_loss(cluster: Cluster) -> None:
+    """The old primary's control file says how much the secondary misses."""
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    lab.cut_link()
+    try:
+        lab.sql(old, "CREATE TABLE scenario AS SELECT repeat('x', 1000) AS x FROM generate_series(1, 3000)")
+        lab.sh(old, f"systemctl stop {UNIT}")
+        sure_and_less = (*sure(old), "-e", "backup_ha_max_loss_bytes=1000000")
+        outcome = lab.play("failover", *sure_and_less)
+        assert outcome.code != 0 and "1000000 may be lost" in outcome.said, outcome
+        assert f"Of what {old} wrote, 3" in outcome.said and lab.writers([new]) == [], outcome
+        rehearsed = lab.play("failover", "--check", *sure(old))
+        assert rehearsed.code == 0 and "as the control node sees over SSH" in rehearsed.said, rehearsed
+    finally:
+        lab.mend_link()
+        lab.sh(old, f"systemctl start {UNIT}")
+    cluster.settle(old)
+    lab.sql(old, "DROP TABLE scenario")
+
+
+@contextmanager
+def fence(lab: Lab, node: str, **settings: Any) -> Iterator[None]:
+    """A node has a fence, as the node role writes it."""
+    path = "/etc/backup-ha/fence.json"
+    lab.sh(node, f"umask 077; cat > {path} <<'JSON'\n{json.dumps(settings)}\nJSON")
+    try:
+        yield
+    finally:
+        lab.sh(node, f"rm -f {path} /tmp/fence-*")
+
+
+def test_a_failed_fence_refuses_and_tells_no_secret(cluster: Cluster) -> None:
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    agent = "#!/bin/sh\ntee /tmp/fence-input\necho 'login failed: password=s3cret' >&2\nexit 1\n"
+    lab.sh(new, f"cat > /usr/sbin/fence_scenario <<'AGENT'\n{agent}AGENT\nchmod 755 /usr/sbin/fence_scenario")
+    with fence(lab, new, agent="fence_scenario", parameters={"ip": "192.0.2.1", "password": "s3cret"}):
+        lab.power_off(old)
+        answer = failover(lab, new, "--yes")
+        assert answer.code == NOT_DONE and "fence_scenario did not switch" in answer.said, answer
+        assert "exit code 1" in answer.said and "s3cret" not in answer.said, answer
+        told = lab.sh(new, "cat /tmp/fence-input")
+        assert told.splitlines() == ["action=off", "ip=192.0.2.1", "password=s3cret"]
+        assert lab.writers([new]) == []
+    with fence(lab, new, command=["sleep", "60"], timeout=2):
+        assert "did not end within 2 s" in failover(lab, new, "--yes").said
+        assert lab.writers([new]) == []
+    lab.power_on(old)
+    cluster.settle(old)
+
+
+def test_a_fence_ends_a_primary_that_hangs(cluster: Cluster) -> None:
+    """Its kernel still answers for everything, so nobody's word counts; the fence switches it off."""
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    lab.podman("pause", old)
+    assert "It could be a primary that hangs" in refused(lab, new, "--yes", "--primary-is-off")
+    script = "echo $BACKUP_HA_NODE > /tmp/fence-asked; until test -e /tmp/fence-off; do sleep 0.1; done"
+    with fence(lab, new, command=["sh", "-c", script], timeout=20):
+        command = lab.spawn(new, "timeout 60 backup-ha failover --yes > /tmp/fence-said 2>&1")
+        assert within(10, lambda: lab.sh(new, "cat /tmp/fence-asked", check=False), "the fence runs") == old
+        assert lab.writers([new]) == []
+        lab.power_off(old)
+        lab.sh(new, "touch /tmp/fence-off")
+        assert command.wait(30) == DONE, lab.sh(new, "cat /tmp/fence-said")
+    serves(lab, new)
+    assert f"The fence reported that {old} is off" in lab.sql(new, HISTORY, "backup_ha")
+    lab.power_on(old)
+    never_writes(lab, old)
+    take_back(lab, new, old)
+    cluster.settle(new)

@@ -1,0 +1,365 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the secondary may take over: every finding, every refusal, and what must never happen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils._failover import (
+    ANSWERS,
+    ASYNCHRONOUS_BOUND,
+    NOT_READY,
+    PROVEN_DOWN,
+    UNREACHABLE,
+    Loss,
+    Wishes,
+    describe,
+    describe_loss,
+    estimate_loss,
+    examine,
+    judge,
+    roles,
+)
+from ansible_collections.duet.backup_ha.tests.unit.plugins import evidences, worlds
+from ansible_collections.duet.backup_ha.tests.unit.plugins.evidences import BEGAN, RECEIVED, Evidence, changed
+from hypothesis import given
+from hypothesis import strategies as st
+
+WORD = Wishes(primary_is_off=True)
+FENCE = Wishes(can_fence=True)
+FINDINGS = [
+    pytest.param(evidences.silent(), UNREACHABLE, "node2 gets no answer, and nobody", id="silence"),
+    pytest.param(
+        changed(evidences.silent(), there={"ping": True}),
+        UNREACHABLE,
+        "node2 gets no answer except to ping",
+        id="only ping",
+    ),
+    pytest.param(
+        evidences.seen(None), UNREACHABLE, "node2 and the control node get no answer", id="silence everywhere"
+    ),
+    pytest.param(evidences.refused(), PROVEN_DOWN, "no PostgreSQL listens there", id="refused here"),
+    pytest.param(evidences.standby(), PROVEN_DOWN, "answers node2 and is read-only", id="read-only"),
+    pytest.param(
+        evidences.seen(None, port="refused"), PROVEN_DOWN, "answers the control node, and no", id="refused there"
+    ),
+    pytest.param(evidences.seen(evidences.stopped()), PROVEN_DOWN, "is stopped, as the control", id="stopped"),
+    pytest.param(
+        evidences.seen(worlds.secondary("node1")), PROVEN_DOWN, "is read-only, as the control node", id="follows"
+    ),
+    pytest.param(
+        evidences.seen(worlds.secondary("node1"), port="open"),
+        PROVEN_DOWN,
+        "is read-only, as the control node",
+        id="an open port is no writer where SSH says so",
+    ),
+    pytest.param(
+        changed(evidences.silent(), there={"port": "open", "session": "writer"}),
+        ANSWERS,
+        "answers node2 and accepts writes",
+        id="a writer here",
+    ),
+    pytest.param(
+        evidences.seen(worlds.primary()), ANSWERS, "accepts writes, as the control node sees", id="a writer there"
+    ),
+    pytest.param(
+        changed(evidences.refused(), control={"primary": worlds.primary()}),
+        ANSWERS,
+        "accepts writes, as the control node sees",
+        id="a writer that only refuses this node",
+    ),
+    pytest.param(
+        changed(evidences.silent(), local={"last_message": BEGAN + 0.1}), ANSWERS, "still sends WAL", id="it sends"
+    ),
+    pytest.param(
+        changed(evidences.standby(), local={"last_message": BEGAN + 0.1}),
+        PROVEN_DOWN,
+        "is read-only",
+        id="a standby that sends on is no writer",
+    ),
+    pytest.param(
+        changed(evidences.silent(), there={"port": "open", "problem": "FATAL: too many clients"}),
+        ANSWERS,
+        "lets no session in (FATAL: too many clients)",
+        id="full",
+    ),
+    pytest.param(
+        changed(evidences.silent(), there={"port": "open"}), ANSWERS, "lets no session in (no answer)", id="it hangs"
+    ),
+    pytest.param(
+        evidences.seen(None, port="open"),
+        ANSWERS,
+        "takes connections to its PostgreSQL from the control",
+        id="open there",
+    ),
+    pytest.param(
+        changed(evidences.refused(), endpoint={"holder": "02:00:00:00:00:01"}),
+        ANSWERS,
+        "(02:00:00:00:00:01) answers for the endpoint 198.18.0.10 in node2's network",
+        id="the endpoint's neighbour",
+    ),
+    pytest.param(
+        changed(evidences.refused(), endpoint={"port": "open"}), ANSWERS, "from node2", id="the endpoint's port"
+    ),
+    pytest.param(
+        evidences.seen(evidences.stopped(), endpoint_port="open"),
+        ANSWERS,
+        "at the endpoint 198.18.0.10 from the control node",
+        id="the endpoint's port from outside",
+    ),
+    pytest.param(
+        changed(evidences.refused(), endpoint={"held_here": True}, control={"endpoint_port": "open"}),
+        PROVEN_DOWN,
+        "no PostgreSQL listens",
+        id="the endpoint was left here",
+    ),
+    pytest.param(changed(evidences.refused(), local={"role": "primary"}), NOT_READY, "is no standby", id="primary"),
+    pytest.param(changed(evidences.refused(), local={"member": False}), NOT_READY, "never been", id="never a copy"),
+    pytest.param(changed(evidences.refused(), local={"timeline": None}), NOT_READY, "unknown", id="no timeline"),
+    pytest.param(changed(evidences.refused(), local={"replayed": None}), NOT_READY, "unknown", id="no position"),
+    pytest.param(changed(evidences.refused(), local={"paused": True}), NOT_READY, "paused on node2", id="paused"),
+    pytest.param(
+        changed(evidences.refused(), local={"was_primary": True, "streamed": False}),
+        NOT_READY,
+        "backup-ha resume --alone",
+        id="a former primary",
+    ),
+    pytest.param(
+        changed(evidences.refused(), local={"was_primary": True}),
+        PROVEN_DOWN,
+        "no PostgreSQL listens",
+        id="an interrupted failover",
+    ),
+    pytest.param(
+        evidences.standby(timeline=4), NOT_READY, "node1 is on timeline 4, node2 only on 3", id="a newer timeline"
+    ),
+    pytest.param(
+        evidences.standby(system=worlds.OTHER_SYSTEM), NOT_READY, "system identifiers differ", id="another system"
+    ),
+    pytest.param(
+        evidences.seen(evidences.stopped(timeline=4)), NOT_READY, "newer data", id="a newer timeline on its disk"
+    ),
+]
+
+
+@pytest.mark.parametrize(("evidence", "name", "said"), FINDINGS)
+def test_findings(evidence: Evidence, name: str, said: str) -> None:
+    found = judge(evidence)
+    assert found.name == name, found
+    assert said in " ".join(found.reasons)
+
+
+REFUSALS = [
+    pytest.param(
+        evidences.silent(), Wishes(), ["--primary-is-off", "backup_ha_primary_is_off=node1", "backup_ha_fence"]
+    ),
+    pytest.param(evidences.silent(), WORD, []),
+    pytest.param(changed(evidences.silent(), there={"ping": True}), WORD, ["said to be off", "answers ping"]),
+    pytest.param(evidences.silent(), FENCE, []),
+    pytest.param(evidences.refused(), Wishes(), []),
+    pytest.param(evidences.seen(worlds.primary()), WORD, ["not gone", "duet.backup_ha.switchover"]),
+    pytest.param(evidences.seen(worlds.primary()), FENCE, ["not gone"]),
+    pytest.param(changed(evidences.silent(), there={"port": "open"}), WORD, ["could be a primary that hangs"]),
+    pytest.param(changed(evidences.silent(), there={"port": "open"}), FENCE, []),
+    pytest.param(changed(evidences.refused(), local={"paused": True}), Wishes(True, None, True), ["paused"]),
+    pytest.param(
+        changed(evidences.refused(), local={"latest_end": "0/4500001"}),
+        Wishes(),
+        ["at least 16777217 bytes (16.0 MiB) are missing on node2; 16777216 may be lost"],
+    ),
+    pytest.param(changed(evidences.refused(), local={"latest_end": "0/4500000"}), Wishes(), []),
+    pytest.param(evidences.standby(lsn="0/3500010"), Wishes(max_loss_bytes=15), ["wrote, 16 bytes", "15 may be lost"]),
+    pytest.param(evidences.standby(lsn="0/3500010"), Wishes(max_loss_bytes=16), []),
+    pytest.param(evidences.refused(), Wishes(max_loss_bytes=0), ["can't be known"]),
+    pytest.param(evidences.standby(), Wishes(max_loss_bytes=0), []),
+    pytest.param(changed(evidences.refused(), local={"synchronous": True}), Wishes(), []),
+    pytest.param(
+        changed(evidences.refused(), local={"synchronous": True, "latest_end": "0/3500001"}), Wishes(), ["1 bytes"]
+    ),
+]
+
+
+@pytest.mark.parametrize(("evidence", "wishes", "said"), REFUSALS)
+def test_refusals(evidence: Evidence, wishes: Wishes, said: list[str]) -> None:
+    report = examine(evidence, wishes)
+    assert bool(report.refusals) == bool(said), report.refusals
+    assert [words for words in said if words not in " ".join(report.refusals)] == [], report.refusals
+
+
+@pytest.mark.parametrize(
+    ("evidence", "wishes", "needed"),
+    [
+        (evidences.silent(), FENCE, True),
+        (evidences.silent(), Wishes(), False),
+        (evidences.silent(), Wishes(True, None, True), False),
+        (evidences.refused(), FENCE, False),
+        (changed(evidences.silent(), there={"port": "open"}), Wishes(True, None, True), True),
+        (evidences.seen(worlds.primary()), FENCE, False),
+    ],
+)
+def test_when_a_fence_is_needed(evidence: Evidence, wishes: Wishes, needed: bool) -> None:
+    assert examine(evidence, wishes).fence_needed is needed
+
+
+@pytest.mark.parametrize(
+    ("evidence", "missing", "exact"),
+    [
+        (evidences.silent(), None, False),
+        (changed(evidences.silent(), local={"latest_end": RECEIVED}), 0, False),
+        (changed(evidences.silent(), local={"latest_end": "0/3500100"}), 256, False),
+        (evidences.standby(lsn="0/3500100"), 256, True),
+        (evidences.standby(lsn="0/3500100", timeline=2), None, False),
+        (evidences.seen(evidences.stopped("shut down", "0/3500100")), 256, True),
+        (evidences.seen(evidences.stopped("shut down", "0/34FFF00")), 0, True),
+        (evidences.seen(evidences.stopped("in production", "0/3500100")), 256, False),
+        (evidences.seen(evidences.stopped("shut down", "0/3500100", timeline=2)), 256, False),
+    ],
+)
+def test_how_much_is_missing(evidence: Evidence, missing: int | None, exact: bool) -> None:
+    found = estimate_loss(evidence, None)
+    assert (found.missing_bytes, found.exact) == (missing, exact)
+
+
+@pytest.mark.parametrize(
+    ("synchronous", "wanted", "limit"),
+    [(False, None, ASYNCHRONOUS_BOUND), (True, None, 0), (False, 0, 0), (True, 5, 5), (False, 7, 7)],
+)
+def test_the_bound(synchronous: bool, wanted: int | None, limit: int) -> None:
+    evidence = changed(evidences.silent(), local={"synchronous": synchronous})
+    assert estimate_loss(evidence, wanted).limit_bytes == limit
+
+
+@pytest.mark.parametrize(
+    ("message", "wal", "heard", "silent_s"),
+    [
+        (None, None, None, None),
+        (BEGAN - 3, None, BEGAN - 3, 3.0),
+        (BEGAN - 3, BEGAN - 2, BEGAN - 2, 2.0),
+        (None, BEGAN + 1, BEGAN + 1, 0.0),
+    ],
+)
+def test_when_the_primary_was_last_heard(
+    message: float | None, wal: float | None, heard: float | None, silent_s: float | None
+) -> None:
+    found = estimate_loss(changed(evidences.silent(), local={"last_message": message, "last_wal": wal}), None)
+    assert (found.heard, found.silent_s) == (heard, silent_s)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said", "unsaid"),
+    [
+        (Loss(0, True, BEGAN, 7.0, False, 0), "Nothing that node1 wrote is missing", "can't be known"),
+        (Loss(10, True, BEGAN, 7.0, False, 99), "Missing on node2: 10 bytes", "at least"),
+        (Loss(10, False, BEGAN, 7.0, False, 99), "at least 10 bytes", "Nothing"),
+        (Loss(None, False, BEGAN, 7.0, False, 99), "(7 s ago) can't be known", "Missing"),
+        (Loss(None, False, None, None, False, 99), "last heard from node1 is unknown", "s ago"),
+        (Loss(0, False, BEGAN, 7.0, True, 0), "what node1 acknowledged is here", "can't be known"),
+    ],
+)
+def test_the_loss_in_words(loss: Loss, said: str, unsaid: str) -> None:
+    words = " ".join(describe_loss("node1", "node2", loss))
+    assert said in words and unsaid not in words
+
+
+def test_the_history_keeps_the_finding_and_the_word() -> None:
+    assert examine(evidences.silent(), WORD).why.endswith("The operator's word: node1 is off.")
+    assert "word" not in examine(evidences.refused(), WORD).why
+    fenced = examine(evidences.silent(), WORD, fenced=True)
+    assert "The fence reported that node1 is off." in fenced.why and "word" not in fenced.why
+    assert describe(fenced)[0] == "The fence reported that node1 is off."
+
+
+def facts(**values: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({name: st.sampled_from(choice) for name, choice in values.items()})
+
+
+PORTS = ["open", "refused", "silent"]
+NODES = [None, {}, worlds.primary(), worlds.secondary("node1"), evidences.stopped(), worlds.unassembled("node1")]
+THERE = facts(port=PORTS, session=["writer", "standby", "none"], problem=[None, "FATAL"], ping=[True, False])
+EVERYTHING = {
+    "there": THERE,
+    "endpoint": facts(held_here=[True, False], holder=[None, "02:00:00:00:00:01"], port=PORTS),
+    "control": facts(primary=NODES, port=PORTS, endpoint_port=PORTS) | st.none(),
+    "local": facts(
+        role=["secondary", "primary"],
+        member=[True, False],
+        paused=[True, False],
+        was_primary=[True, False],
+        streamed=[True, False],
+        last_message=[None, BEGAN - 1, BEGAN + 1],
+        latest_end=[None, RECEIVED, "0/9000000"],
+        synchronous=[True, False],
+    ),
+}
+WISHES = st.builds(Wishes, st.booleans(), st.sampled_from([None, 0, 1 << 40]), st.booleans())
+
+
+def a_writer_was_seen(evidence: Evidence) -> bool:
+    """Anybody's sight of a writer, said again and on its own."""
+    node = (evidence["control"] or {}).get("primary") or {}
+    sends = (evidence["local"]["last_message"] or 0) > BEGAN and evidence["there"]["session"] != "standby"
+    return evidence["there"]["session"] == "writer" or node.get("role") == "primary" or sends
+
+
+def somebody_has_the_endpoint(evidence: Evidence) -> bool:
+    ports = [evidence["endpoint"]["port"], (evidence["control"] or {}).get("endpoint_port")]
+    return not evidence["endpoint"]["held_here"] and (bool(evidence["endpoint"]["holder"]) or "open" in ports)
+
+
+@given(parts=st.fixed_dictionaries(EVERYTHING), wishes=WISHES, fenced=st.booleans())
+def test_never_while_anybody_sees_a_writer(parts: dict[str, Any], wishes: Wishes, fenced: bool) -> None:
+    evidence = {**evidences.silent(), **parts, "local": {**evidences.silent()["local"], **parts["local"]}}
+    report = examine(evidence, wishes, fenced)
+    goes = not report.refusals
+    if a_writer_was_seen(evidence):
+        assert not goes and not report.fence_needed
+    if somebody_has_the_endpoint(evidence):
+        assert not goes or report.fence_needed
+    if report.finding.name == UNREACHABLE and not report.fence_needed:
+        assert not goes or (wishes.primary_is_off and not evidence["there"]["ping"])
+    if evidence["local"]["role"] != "secondary" or not evidence["local"]["member"]:
+        assert not goes
+    assert report.finding.reasons
+    assert all(sentence[-1] in ".)" for sentence in [*report.refusals, *describe(report)])
+
+
+WAITING = worlds.changed(worlds.secondary("node1"), "waits", to="the other node is on timeline 4, this one on 3")
+ROLES = [
+    pytest.param(worlds.both(None, worlds.secondary()), "", ("node1", "node2"), "", id="the primary is silent"),
+    pytest.param(
+        worlds.both(worlds.stopped("node1"), worlds.secondary()), "", ("node1", "node2"), "", id="it is stopped"
+    ),
+    pytest.param(
+        worlds.both(worlds.primary(), worlds.secondary()), "", ("node1", "node2"), "", id="it serves: judged later"
+    ),
+    pytest.param(
+        worlds.both(None, worlds.primary("node2")), "node1", ("node1", "node2"), "", id="it has been replaced already"
+    ),
+    pytest.param(
+        worlds.both(None, worlds.primary("node2")), "", ("node2", "node1"), "no secondary", id="nobody to replace it"
+    ),
+    pytest.param(worlds.both(WAITING, worlds.secondary()), "", ("node1", "node2"), "", id="it waits"),
+    pytest.param(
+        worlds.both(worlds.secondary("node1"), worlds.secondary()), "node2", ("node2", "node1"), "", id="named"
+    ),
+    pytest.param(
+        worlds.both(worlds.secondary("node1"), worlds.secondary()), "", ("", ""), "Both nodes are read-only", id="both"
+    ),
+    pytest.param(worlds.both(None, None), "", ("node1", ""), "does not answer over SSH", id="nobody answers"),
+    pytest.param(
+        worlds.both(None, worlds.stopped("node2")), "", ("node1", ""), "node2 is stopped", id="the secondary is stopped"
+    ),
+    pytest.param(
+        worlds.both(worlds.primary(), worlds.primary("node2")), "", ("node1", ""), "no secondary", id="a split"
+    ),
+]
+
+
+@pytest.mark.parametrize(("nodes", "confirmed", "names", "said"), ROLES)
+def test_who_takes_over_from_whom(nodes: worlds.Nodes, confirmed: str, names: tuple[str, str], said: str) -> None:
+    primary, secondary, refusals = roles(nodes, confirmed)
+    assert (primary, secondary) == names
+    assert bool(refusals) == bool(said) and said in " ".join(refusals)
