@@ -1,0 +1,471 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A former primary comes back as the secondary: what only it has is kept, then it is rewound, or copied anew."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import _clone
+from ._config import NodeConfig
+from ._control import CLEAN_WRITER_STOP
+from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableError
+from ._fork import Fork, name_tables, read_fork
+from ._fork_copy import keep, kept_before, space_for
+from ._grant import GRANT, try_lock, unlock
+from ._lsn import format_bytes, format_lsn, parse_lsn
+from ._operation import read_operation, refuse_if_busy, renew
+from ._postgres import (
+    Connection,
+    connect_local,
+    connect_peer,
+    control_data,
+    drop_slot,
+    ensure_slot,
+    in_recovery,
+    one,
+    postmaster_pid,
+    rows,
+    wait_for_session,
+    write_standby_signal,
+)
+from ._postgres import start as start_server
+from ._promotion import forget_having_been_primary
+from ._rewind import rewind
+from ._system import systemctl
+from ._timeline import Stretch, history_file, parse_history, parted, same_number, segment_name
+from ._unusable import clear_unusable, mark_unusable, read_unusable
+
+COPY = ["copy", "start"]
+REWIND = ["prepare_primary", "stop", "rewind", "start"]
+CLEAN_STATES = (CLEAN_WRITER_STOP, "shut down in recovery")
+UNCHANGED = "Nothing was changed."
+
+
+@dataclass
+class Outcome:
+    """What was done, or would be; ``fork`` is the folder that holds what only this node had."""
+
+    steps: list[str]
+    fork: str = ""
+    lost: Fork | None = None
+    why_copied: str = ""
+    took: list[dict[str, Any]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def changed(self) -> bool:
+        """Waiting until a standby that runs has caught up changes nothing."""
+        return bool(set(self.steps) - {"await_streaming"})
+
+    def done(self, step: str) -> None:
+        self.took.append({"step": step, "at_s": round(time.monotonic() - self.began, 3)})
+
+
+def plan_rejoin(
+    local: dict[str, Any], primary: dict[str, Any] | None, fork: dict[str, Any] | None, discard: bool = False
+) -> list[str]:
+    """The steps that make this node follow the other one. Pure.
+
+    ``local`` holds node, role, streaming, state and system_identifier (of the control file, None without a data
+    directory), unusable (a rewind was interrupted) and rewindable (pg_rewind can work on it once it is stopped);
+    ``primary`` (None when it does not answer) holds node, in_recovery, system_identifier and has_wal (all WAL from the
+    point where the nodes parted, or from the end of this node's); ``fork`` (None when this node has nothing of its
+    own) holds missing, needed_bytes, free_bytes and kept (an earlier run kept it).
+    """
+    reasons = _refusals(local, primary)
+    if reasons:
+        raise RefusedError(UNCHANGED, reasons)
+    assert primary is not None
+    # The mark comes first: what was worth keeping was kept before it was written.
+    if local["unusable"] or local["system_identifier"] is None:
+        return list(COPY)
+    if local["system_identifier"] != primary["system_identifier"]:
+        raise RefusedError(
+            UNCHANGED,
+            [
+                f"The data directory of {local['node']} is no copy of {primary['node']}'s: their system identifiers "
+                "differ. To replace it, run duet.backup_ha.assemble with this host in backup_ha_erase_secondary."
+            ],
+        )
+    if local["streaming"]:
+        return []
+    if fork is None:
+        if not primary["has_wal"]:
+            return list(COPY)
+        return ["start"] if local["role"] == "stopped" else ["await_streaming"]
+    reasons = [] if discard or fork["kept"] else _reasons_not_to_keep(local, fork)
+    if reasons:
+        raise RefusedError(UNCHANGED, reasons)
+    keeping = [] if _cannot_be_kept(fork) and not fork["kept"] else ["keep_fork"]
+    return [*keeping, *(REWIND if local["rewindable"] and primary["has_wal"] and not fork["missing"] else COPY)]
+
+
+def _refusals(local: dict[str, Any], primary: dict[str, Any] | None) -> list[str]:
+    node = local["node"]
+    if local["role"] == "primary":
+        if primary and not primary["in_recovery"]:
+            return [
+                f"Both nodes accept writes. If {node} is the one whose data you give up, stop it first: "
+                f"systemctl restart {local['unit']} on {node} makes it read-only."
+            ]
+        return [f"{node} accepts writes: it is the primary. Run this on the other node."]
+    if primary is None:
+        return ["The other node does not answer, so there is nobody to follow. Bring it back and run this again."]
+    if primary["in_recovery"]:
+        return [
+            f"{primary['node']} does not accept writes, so there is nobody to follow. "
+            "Make one node primary first: backup-ha resume on the node that was."
+        ]
+    return []
+
+
+def _cannot_be_kept(fork: dict[str, Any]) -> bool:
+    return bool(fork["missing"]) or fork["free_bytes"] < fork["needed_bytes"]
+
+
+def _reasons_not_to_keep(local: dict[str, Any], fork: dict[str, Any]) -> list[str]:
+    way_out = "backup-ha rejoin --discard-fork gives up what can't be kept."
+    reasons = []
+    if fork["missing"]:
+        reasons.append(
+            f"{local['node']} has data that the primary never got, and a part of its WAL is gone "
+            f"({', '.join(fork['missing'])}), so it can't be kept. {way_out}"
+        )
+    if fork["free_bytes"] < fork["needed_bytes"]:
+        reasons.append(
+            f"{local['node']} has data that the primary never got. Keeping its WAL needs "
+            f"{format_bytes(fork['needed_bytes'])} below /var/lib/backup-ha, and {format_bytes(fork['free_bytes'])} "
+            f"are free. Make room there; or {way_out}"
+        )
+    return reasons
+
+
+def report(config: NodeConfig, outcome: Outcome, check: bool) -> list[str]:
+    """The outcome for a person. Pure."""
+    lines = []
+    lost = outcome.lost
+    if lost:
+        lines.append(
+            f"{config.node}: {format_bytes(lost.bytes)} of WAL with {lost.commits} committed transactions, from "
+            f"{format_lsn(lost.begin)} to {format_lsn(lost.end)}, never reached {config.peer}."
+        )
+    if check:
+        said = "would follow by: " + ", ".join(outcome.steps) if outcome.changed else "has nothing to do"
+        return [*lines, f"{config.node}: {said}"]
+    if outcome.fork:
+        lines.append(f"{config.node}: they are kept in {outcome.fork}; read summary.txt there")
+    if outcome.why_copied:
+        lines.append(f"{config.node}: was copied anew: {outcome.why_copied}")
+    return [*lines, f"{config.node}: follows {config.peer}"]
+
+
+@contextmanager
+def _alone() -> Iterator[int]:
+    """Nothing else may replace this node's data meanwhile. Yields the lock, for programs that outlive this one."""
+    _clone.LOCK_PATH.parent.mkdir(parents=True, exist_ok=True)
+    with _clone.LOCK_PATH.open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusedError(
+                UNCHANGED,
+                ["Another rejoin or copy still works on this node's data. Run this again when it has ended."],
+            ) from None
+        yield lock.fileno()
+
+
+def rejoin(config: NodeConfig, timeout: float, discard: bool = False, check: bool = False, record: str = "") -> Outcome:
+    """Make this node follow the other one. ``timeout`` bounds each stop, start and first contact, not the copying.
+
+    ``record`` is the identity of the operation that this belongs to. Raises RefusedError (nothing changed) or
+    BackupHaError (running it again goes on).
+    """
+    refuse_if_busy(read_operation(), record, [])
+    with _alone() as lock, _peer_session(config) as peer:
+        work = _Work(config, peer, timeout, lock)
+        outcome = Outcome(work.plan(discard))
+        outcome.lost = work.fork
+        if "copy" in outcome.steps:
+            work.plan_copy()
+        if not check:
+            work.carry_out(outcome)
+    return outcome
+
+
+@contextmanager
+def _peer_session(config: NodeConfig) -> Iterator[Connection | None]:
+    try:
+        connection = connect_peer(config)
+    except UnreachableError:
+        yield None
+        return
+    with connection:
+        yield connection
+
+
+@dataclass
+class _Work:
+    """One rejoin: what was found out, and how to do each step of the plan."""
+
+    config: NodeConfig
+    peer: Connection | None
+    timeout: float
+    lock: int
+    fork: Fork | None = None
+    timeline: int = 0
+
+    def plan(self, discard: bool) -> list[str]:
+        server = self.config.postgresql
+        local = self._observe_local()
+        primary = self._observe_primary()
+        fork = None
+        same = primary is not None and local["system_identifier"] == primary["system_identifier"]
+        if primary and same and not (primary["in_recovery"] or local["unusable"] or local["streaming"]):
+            past, other = self._past(local["timeline"]), _past_of_peer(self.peer, primary["timeline"])
+            since = parted(past, other)
+            segment_bytes = control_data(server).segment_bytes
+            if since:
+                self.fork = read_fork(server, since, local["known_end"] or since[0].begin, segment_bytes)
+            local["rewindable"] = local["rewindable"] and not same_number(past, other)
+            needed_from = self.fork.begin if self.fork else local["known_end"]
+            primary["has_wal"] = _has_wal(self.peer, other, needed_from, segment_bytes)
+            if self.fork:
+                needed, free = space_for(self.fork, segment_bytes)
+                kept = kept_before(self.fork)
+                fork = {"missing": self.fork.missing, "needed_bytes": needed, "free_bytes": free, "kept": bool(kept)}
+        return plan_rejoin(local, primary, fork, discard)
+
+    def _observe_local(self) -> dict[str, Any]:
+        server = self.config.postgresql
+        there = Path(server.data_directory, "global/pg_control").exists()
+        control = control_data(server) if there else None
+        facts: dict[str, Any] = {
+            "node": self.config.node,
+            "unit": server.unit,
+            "role": "stopped",
+            "streaming": False,
+            "unusable": read_unusable() is not None,
+            "system_identifier": control.system_identifier if control else None,
+            "rewindable": False,
+            "timeline": 0,
+            "known_end": 0,
+        }
+        replayed = "0/0"
+        if postmaster_pid(server) is not None:
+            try:
+                with wait_for_session(server, min(self.timeout, 30.0)) as connection:
+                    facts["role"] = "secondary" if in_recovery(connection) else "primary"
+                    replayed = one(connection, "SELECT pg_last_wal_replay_lsn()::text") or "0/0"
+                    status = one(connection, "SELECT status FROM pg_stat_wal_receiver")
+                    facts["streaming"] = status == "streaming"
+                control = control_data(server)
+            except UnreachableError:
+                pass  # one that never lets anybody in; what is on its disk has to do
+        if control:
+            facts["timeline"] = max(control.timeline, control.recovery_timeline)
+            facts["known_end"] = max(map(parse_lsn, (replayed, control.recovery_lsn, control.checkpoint_lsn)))
+            facts["rewindable"] = (control.wal_log_hints or control.checksums) and (
+                facts["role"] != "stopped" or control.state in CLEAN_STATES
+            )
+        return facts
+
+    def _observe_primary(self) -> dict[str, Any] | None:
+        if self.peer is None:
+            return None
+        facts: dict[str, Any] = rows(
+            self.peer,
+            "SELECT pg_is_in_recovery() AS in_recovery,"
+            " (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier",
+        )[0]
+        return {**facts, "node": self.config.peer, "timeline": _timeline_of(self.peer), "has_wal": False}
+
+    def _past(self, timeline: int) -> list[Stretch]:
+        path = Path(self.config.postgresql.data_directory, "pg_wal", history_file(timeline))
+        return parse_history(path.read_text(encoding="utf-8") if path.exists() else "", timeline)
+
+    def carry_out(self, outcome: Outcome) -> None:
+        steps = list(outcome.steps)
+        with self._no_promotion_here("stop" in steps or "copy" in steps):
+            for step in ("keep_fork", "prepare_primary"):
+                if step in steps:
+                    renew()
+                    self._before_stop(step, outcome)
+        if "stop" in steps:
+            self._stop()
+            outcome.done("stop")
+            outcome.why_copied = self._why_not_rewound()
+            if outcome.why_copied:
+                steps = list(COPY)
+        if "rewind" in steps:
+            mark_unusable(outcome.fork)
+            assert self.fork is not None
+            segment_bytes = control_data(self.config.postgresql).segment_bytes
+            outcome.why_copied = rewind(self.config, self.fork.begin, segment_bytes, self.lock)
+            if outcome.why_copied:
+                steps = list(COPY)
+            else:
+                clear_unusable()
+                outcome.done("rewind")
+        if "copy" in steps:
+            self._copy()
+            outcome.done("copy")
+        if "start" in steps:
+            self._start()
+            outcome.done("start")
+        if steps:
+            _clone.await_streaming(self.config, self.timeout)
+            outcome.done("await_streaming")
+        outcome.steps = [took["step"] for took in outcome.took]
+
+    @contextmanager
+    def _no_promotion_here(self, needed: bool) -> Iterator[None]:
+        """Hold this node's lock while its server runs, so that nobody promotes what is about to be replaced."""
+        if not needed or postmaster_pid(self.config.postgresql) is None:
+            yield
+            return
+        try:
+            connection = connect_local(self.config.postgresql)
+        except UnreachableError:
+            yield
+            return
+        with connection:
+            if not try_lock(connection, GRANT):
+                raise RefusedError(UNCHANGED, [f"{self.config.node} is being promoted at this moment."])
+            yield
+            unlock(connection, GRANT)
+
+    def _before_stop(self, step: str, outcome: Outcome) -> None:
+        if step == "keep_fork":
+            outcome.fork = str(self._keep())
+        else:
+            self._prepare_primary()
+        outcome.done(step)
+
+    def _keep(self) -> Path:
+        assert self.fork is not None
+        before = kept_before(self.fork)
+        if before:
+            return before
+        return keep(self.config, self.fork, self._tables(self.fork), renew)
+
+    def _tables(self, fork: Fork) -> list[dict[str, Any]]:
+        """The local server knows tables that the primary never had; but it may not run."""
+
+        def connect(name: str) -> Connection:
+            try:
+                return connect_local(self.config.postgresql, name)
+            except UnreachableError:
+                return connect_peer(self.config, dbname=name)
+
+        return name_tables(fork.relations, connect)
+
+    def _prepare_primary(self) -> None:
+        """A slot that keeps WAL from now on, and a control file that names the timeline: pg_rewind reads it there."""
+        assert self.peer is not None
+        _ensure_usable_slot(self.peer, self.config.slot)
+        if _control_timeline(self.peer) != _timeline_of(self.peer):
+            self.peer.execute("SET statement_timeout = 0")
+            self.peer.execute("CHECKPOINT")
+        if _control_timeline(self.peer) != _timeline_of(self.peer):
+            raise BackupHaError(
+                f"{self.config.peer} does not name its own timeline after a checkpoint. Run this again in a moment."
+            )
+
+    def _stop(self) -> None:
+        forget_having_been_primary()
+        # Not past systemd, which would start the server again in the middle of the rewind.
+        systemctl("stop", self.config.postgresql.unit, timeout=self.timeout)
+        if postmaster_pid(self.config.postgresql) is not None:
+            raise DeadlineError(f"PostgreSQL on {self.config.node} still runs after systemctl stop. Run this again.")
+
+    def _why_not_rewound(self) -> str:
+        """pg_rewind needs a clean stop, and the last checkpoint on the timeline that the WAL ends on."""
+        control = control_data(self.config.postgresql)
+        if control.state not in CLEAN_STATES:
+            return f"the control file says '{control.state}' after the stop"
+        if control.timeline < control.recovery_timeline:
+            return "the last checkpoint is on an older timeline than the end of the WAL"
+        return ""
+
+    def plan_copy(self) -> list[str]:
+        """Raises RefusedError when there is no room for a copy beside the old directory."""
+        local = {
+            "role": "stopped",
+            "state": None,
+            "copied": False,
+            "system_identifier": None,
+            "holds_data": True,
+            "free_bytes": _free_bytes(Path(self.config.postgresql.data_directory).parent),
+        }
+        return _clone.plan_clone(local, _clone.observe_primary(self.config), erase=True)
+
+    def _copy(self) -> None:
+        try:
+            steps = self.plan_copy()
+        except RefusedError as error:
+            raise BackupHaError(f"{self.config.node} needs a fresh copy. {' '.join(error.reasons)}") from error
+        _clone.clone(self.config, [step for step in steps if step != "start"], self.timeout)
+        clear_unusable()
+
+    def _start(self) -> None:
+        server = self.config.postgresql
+        if self.peer is not None and not self.peer.closed:
+            _ensure_usable_slot(self.peer, self.config.slot)
+        forget_having_been_primary()
+        write_standby_signal(server)
+        start_server(server, self.timeout)
+        with wait_for_session(server, self.timeout) as connection:
+            if not in_recovery(connection):
+                raise BackupHaError("PostgreSQL came up as a writer although standby.signal exists.")
+            # On a standby it would keep WAL for ever.
+            drop_slot(connection, self.config.peer_slot)
+
+
+def _free_bytes(path: Path) -> int:
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def _timeline_of(connection: Connection) -> int:
+    """A writer's timeline is in the name of the segment that it writes, whatever its control file says yet."""
+    if in_recovery(connection):
+        return _control_timeline(connection)
+    return int(one(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
+
+
+def _control_timeline(connection: Connection) -> int:
+    return int(one(connection, "SELECT timeline_id FROM pg_control_checkpoint()"))
+
+
+def _past_of_peer(connection: Connection | None, timeline: int) -> list[Stretch]:
+    assert connection is not None
+    text = ""
+    if timeline > 1:
+        content = one(connection, "SELECT pg_read_binary_file(%s)", f"pg_wal/{history_file(timeline)}")
+        text = bytes(content).decode()
+    return parse_history(text, timeline)
+
+
+def _has_wal(connection: Connection | None, past: list[Stretch], lsn: int, segment_bytes: int) -> bool:
+    """The segment with this position is still on the primary's disk, under the name of any timeline of its past."""
+    assert connection is not None
+    names = [f"pg_wal/{segment_name(stretch.timeline, lsn, segment_bytes)}" for stretch in past]
+    query = "SELECT count(s.size) FROM unnest(%s::text[]) AS f(name), LATERAL pg_stat_file(f.name, true) AS s"
+    return bool(one(connection, query, names))
+
+
+def _ensure_usable_slot(connection: Connection, name: str) -> None:
+    """A slot that has lost its WAL serves nobody any more."""
+    status = one(connection, "SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", name)
+    if status == "lost":
+        drop_slot(connection, name)
+    ensure_slot(connection, name)
