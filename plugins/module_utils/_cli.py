@@ -129,6 +129,8 @@ def _status(as_json: bool) -> int:
     if observed.get("waits"):
         _say(f"  waits: {observed['waits']}")
         _say("  If the other node is lost and switched off: backup-ha resume --alone")
+    if observed.get("unusable"):
+        _say("  A rewind was interrupted, and PostgreSQL must not start: backup-ha rejoin")
     for unit, state in observed["services"].items():
         _say(f"  {unit}: {state['active']}")
     return 0

@@ -179,6 +179,11 @@ def _relation_names(
     except (UnreachableError, SessionError):
         return {}
     return {
-        (row["space"], keys[0][1], row["node"]): None if row["schema"] in _SYSTEM_SCHEMAS else row["name"]
+        (row["space"], keys[0][1], row["node"]): None if _text(row["schema"]) in _SYSTEM_SCHEMAS else _text(row["name"])
         for row in found
     }
+
+
+def _text(value: str | bytes) -> str:
+    """A database without an encoding, as Bacula's catalog is, says everything in bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

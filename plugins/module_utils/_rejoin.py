@@ -227,6 +227,8 @@ class _Work:
         server = self.config.postgresql
         local = self._observe_local()
         primary = self._observe_primary()
+        # One that has a fork streams for moments, up to the fork.
+        local["streaming"] = primary is not None and local["receives_on"] == primary["timeline"]
         fork = None
         same = primary is not None and local["system_identifier"] == primary["system_identifier"]
         if primary and same and not (primary["in_recovery"] or local["unusable"] or local["streaming"]):
@@ -252,7 +254,7 @@ class _Work:
             "node": self.config.node,
             "unit": server.unit,
             "role": "stopped",
-            "streaming": False,
+            "receives_on": 0,
             "unusable": read_unusable() is not None,
             "system_identifier": control.system_identifier if control else None,
             "rewindable": False,
@@ -265,8 +267,7 @@ class _Work:
                 with wait_for_session(server, min(self.timeout, 30.0)) as connection:
                     facts["role"] = "secondary" if in_recovery(connection) else "primary"
                     replayed = one(connection, "SELECT pg_last_wal_replay_lsn()::text") or "0/0"
-                    status = one(connection, "SELECT status FROM pg_stat_wal_receiver")
-                    facts["streaming"] = status == "streaming"
+                    facts["receives_on"] = _receives_on(connection)
                 control = control_data(server)
             except UnreachableError:
                 pass  # one that never lets anybody in; what is on its disk has to do
@@ -322,7 +323,7 @@ class _Work:
             self._start()
             outcome.done("start")
         if steps:
-            _clone.await_streaming(self.config, self.timeout)
+            self._await_streaming()
             outcome.done("await_streaming")
         outcome.steps = [took["step"] for took in outcome.took]
 
@@ -428,6 +429,24 @@ class _Work:
                 raise BackupHaError("PostgreSQL came up as a writer although standby.signal exists.")
             # On a standby it would keep WAL for ever.
             drop_slot(connection, self.config.peer_slot)
+
+    def _await_streaming(self) -> None:
+        """On the primary's timeline: until it gets there, a standby may stream for a moment up to a fork."""
+        deadline = time.monotonic() + self.timeout
+        with connect_peer(self.config) as peer, wait_for_session(self.config.postgresql, self.timeout) as connection:
+            wanted = _timeline_of(peer)
+            while _receives_on(connection) != wanted:
+                if time.monotonic() > deadline:
+                    raise DeadlineError(
+                        f"{self.config.node} runs but does not stream from {self.config.peer} after "
+                        f"{self.timeout:.0f} s; PostgreSQL's log on {self.config.node} says why."
+                    )
+                time.sleep(0.02)
+
+
+def _receives_on(connection: Connection) -> int:
+    """The timeline that this standby receives at the moment; 0 when it does not."""
+    return int(one(connection, "SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'") or 0)
 
 
 def _free_bytes(path: Path) -> int:
