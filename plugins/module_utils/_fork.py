@@ -155,11 +155,10 @@ def name_tables(
 def _database_names(connect: Callable[[str], Connection]) -> dict[int, str]:
     try:
         with connect("postgres") as connection:
-            return {
-                row["oid"]: row["datname"] for row in rows(connection, "SELECT oid::bigint, datname FROM pg_database")
-            }
+            found = rows(connection, "SELECT oid::bigint, datname FROM pg_database")
     except (UnreachableError, SessionError):
         return {}
+    return {row["oid"]: _text(row["datname"]) for row in found}
 
 
 _NAMES = """

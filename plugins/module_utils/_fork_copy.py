@@ -84,7 +84,7 @@ def _count(number: int, what: str) -> str:
 
 def kept_before(fork: Fork, folder: Path = FORKS) -> Path | None:
     """Where this very fork was kept by an earlier, interrupted run."""
-    for path in sorted(folder.glob("*/summary.json")):
+    for path in sorted(folder.glob("[!.]*/summary.json")):
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -16,6 +16,7 @@ from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgr
 from ._errors import BackupHaError
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
+from ._past import read_past
 from ._postgres import (
     Connection,
     SessionError,
@@ -28,7 +29,6 @@ from ._postgres import (
     rows,
 )
 from ._system import run, unit_states
-from ._timeline import history_file, parse_history
 from ._unusable import read_unusable
 
 # Parameters that a standby must have at least as large as its primary, else it refuses to start.
@@ -161,17 +161,18 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
 
 
 def _observe_past(server: Postgresql, observed: dict[str, Any]) -> list[dict[str, Any]]:
-    """The timelines that this server's data came along, as far as its history file tells."""
+    """The timelines that this server's data came along, as far as its disk tells."""
     control = observed["control"]
-    timeline = observed.get("timeline") or (control and max(control["timeline"], control["recovery_timeline"]))
-    if not timeline:
+    if not control:
         return []
-    path = Path(server.data_directory, "pg_wal", history_file(timeline))
+    timeline = max(control["timeline"], control["recovery_timeline"], observed.get("timeline") or 0)
+    known = [observed.get("lsn"), control["recovery_lsn"], control["checkpoint_lsn"]]
+    reached = max(parse_lsn(lsn) for lsn in known if lsn)
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-    except OSError:
+        past = read_past(server.data_directory, timeline, reached, control["segment_bytes"])
+    except OSError:  # WAL comes and goes while it is looked at
         return []
-    return [asdict(stretch) for stretch in parse_history(text, timeline)]
+    return [asdict(stretch) for stretch in past]
 
 
 def _is_in_production(control: dict[str, Any] | None) -> bool:

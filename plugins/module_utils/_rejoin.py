@@ -16,13 +16,13 @@ from typing import Any
 
 from . import _clone
 from ._config import NodeConfig
-from ._control import CLEAN_WRITER_STOP
 from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableError
 from ._fork import Fork, name_tables, read_fork
 from ._fork_copy import keep, kept_before, space_for
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import format_bytes, format_lsn, parse_lsn
 from ._operation import read_operation, refuse_if_busy, renew
+from ._past import read_past
 from ._postgres import (
     Connection,
     connect_local,
@@ -39,15 +39,11 @@ from ._postgres import (
 )
 from ._postgres import start as start_server
 from ._promotion import forget_having_been_primary
+from ._rejoin_plan import CLEAN_STATES, UNCHANGED, plan_rejoin
 from ._rewind import rewind
 from ._system import systemctl
 from ._timeline import Stretch, history_file, parse_history, parted, same_number, segment_name
 from ._unusable import clear_unusable, mark_unusable, read_unusable
-
-COPY = ["copy", "start"]
-REWIND = ["prepare_primary", "stop", "rewind", "start"]
-CLEAN_STATES = (CLEAN_WRITER_STOP, "shut down in recovery")
-UNCHANGED = "Nothing was changed."
 
 
 @dataclass
@@ -68,85 +64,6 @@ class Outcome:
 
     def done(self, step: str) -> None:
         self.took.append({"step": step, "at_s": round(time.monotonic() - self.began, 3)})
-
-
-def plan_rejoin(
-    local: dict[str, Any], primary: dict[str, Any] | None, fork: dict[str, Any] | None, discard: bool = False
-) -> list[str]:
-    """The steps that make this node follow the other one. Pure.
-
-    ``local`` holds node, role, streaming, state and system_identifier (of the control file, None without a data
-    directory), unusable (a rewind was interrupted) and rewindable (pg_rewind can work on it once it is stopped);
-    ``primary`` (None when it does not answer) holds node, in_recovery, system_identifier and has_wal (all WAL from the
-    point where the nodes parted, or from the end of this node's); ``fork`` (None when this node has nothing of its
-    own) holds missing, needed_bytes, free_bytes and kept (an earlier run kept it).
-    """
-    reasons = _refusals(local, primary)
-    if reasons:
-        raise RefusedError(UNCHANGED, reasons)
-    assert primary is not None
-    # The mark comes first: what was worth keeping was kept before it was written.
-    if local["unusable"] or local["system_identifier"] is None:
-        return list(COPY)
-    if local["system_identifier"] != primary["system_identifier"]:
-        raise RefusedError(
-            UNCHANGED,
-            [
-                f"The data directory of {local['node']} is no copy of {primary['node']}'s: their system identifiers "
-                "differ. To replace it, run duet.backup_ha.assemble with this host in backup_ha_erase_secondary."
-            ],
-        )
-    if local["streaming"]:
-        return []
-    if fork is None:
-        if not primary["has_wal"]:
-            return list(COPY)
-        return ["start"] if local["role"] == "stopped" else ["await_streaming"]
-    reasons = [] if discard or fork["kept"] else _reasons_not_to_keep(local, fork)
-    if reasons:
-        raise RefusedError(UNCHANGED, reasons)
-    keeping = [] if _cannot_be_kept(fork) and not fork["kept"] else ["keep_fork"]
-    return [*keeping, *(REWIND if local["rewindable"] and primary["has_wal"] and not fork["missing"] else COPY)]
-
-
-def _refusals(local: dict[str, Any], primary: dict[str, Any] | None) -> list[str]:
-    node = local["node"]
-    if local["role"] == "primary":
-        if primary and not primary["in_recovery"]:
-            return [
-                f"Both nodes accept writes. If {node} is the one whose data you give up, stop it first: "
-                f"systemctl restart {local['unit']} on {node} makes it read-only."
-            ]
-        return [f"{node} accepts writes: it is the primary. Run this on the other node."]
-    if primary is None:
-        return ["The other node does not answer, so there is nobody to follow. Bring it back and run this again."]
-    if primary["in_recovery"]:
-        return [
-            f"{primary['node']} does not accept writes, so there is nobody to follow. "
-            "Make one node primary first: backup-ha resume on the node that was."
-        ]
-    return []
-
-
-def _cannot_be_kept(fork: dict[str, Any]) -> bool:
-    return bool(fork["missing"]) or fork["free_bytes"] < fork["needed_bytes"]
-
-
-def _reasons_not_to_keep(local: dict[str, Any], fork: dict[str, Any]) -> list[str]:
-    way_out = "backup-ha rejoin --discard-fork gives up what can't be kept."
-    reasons = []
-    if fork["missing"]:
-        reasons.append(
-            f"{local['node']} has data that the primary never got, and a part of its WAL is gone "
-            f"({', '.join(fork['missing'])}), so it can't be kept. {way_out}"
-        )
-    if fork["free_bytes"] < fork["needed_bytes"]:
-        reasons.append(
-            f"{local['node']} has data that the primary never got. Keeping its WAL needs "
-            f"{format_bytes(fork['needed_bytes'])} below /var/lib/backup-ha, and {format_bytes(fork['free_bytes'])} "
-            f"are free. Make room there; or {way_out}"
-        )
-    return reasons
 
 
 def report(config: NodeConfig, outcome: Outcome, check: bool) -> list[str]:
@@ -232,11 +149,12 @@ class _Work:
         fork = None
         same = primary is not None and local["system_identifier"] == primary["system_identifier"]
         if primary and same and not (primary["in_recovery"] or local["unusable"] or local["streaming"]):
-            past, other = self._past(local["timeline"]), _past_of_peer(self.peer, primary["timeline"])
-            since = parted(past, other)
             segment_bytes = control_data(server).segment_bytes
+            past = read_past(server.data_directory, local["timeline"], local["known_end"], segment_bytes)
+            other = _past_of_peer(self.peer, primary["timeline"])
+            since = parted(past, other)
             if since:
-                self.fork = read_fork(server, since, local["known_end"] or since[0].begin, segment_bytes)
+                self.fork = read_fork(server, since, local["known_end"], segment_bytes)
             local["rewindable"] = local["rewindable"] and not same_number(past, other)
             needed_from = self.fork.begin if self.fork else local["known_end"]
             primary["has_wal"] = _has_wal(self.peer, other, needed_from, segment_bytes)
@@ -255,6 +173,7 @@ class _Work:
             "unit": server.unit,
             "role": "stopped",
             "receives_on": 0,
+            "leftover_slot": False,
             "unusable": read_unusable() is not None,
             "system_identifier": control.system_identifier if control else None,
             "rewindable": False,
@@ -268,6 +187,9 @@ class _Work:
                     facts["role"] = "secondary" if in_recovery(connection) else "primary"
                     replayed = one(connection, "SELECT pg_last_wal_replay_lsn()::text") or "0/0"
                     facts["receives_on"] = _receives_on(connection)
+                    slot = self.config.peer_slot
+                    query = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
+                    facts["leftover_slot"] = facts["role"] == "secondary" and bool(one(connection, query, slot))
                 control = control_data(server)
             except UnreachableError:
                 pass  # one that never lets anybody in; what is on its disk has to do
@@ -289,40 +211,22 @@ class _Work:
         )[0]
         return {**facts, "node": self.config.peer, "timeline": _timeline_of(self.peer), "has_wal": False}
 
-    def _past(self, timeline: int) -> list[Stretch]:
-        path = Path(self.config.postgresql.data_directory, "pg_wal", history_file(timeline))
-        return parse_history(path.read_text(encoding="utf-8") if path.exists() else "", timeline)
-
     def carry_out(self, outcome: Outcome) -> None:
-        steps = list(outcome.steps)
-        with self._no_promotion_here("stop" in steps or "copy" in steps):
-            for step in ("keep_fork", "prepare_primary"):
-                if step in steps:
-                    renew()
-                    self._before_stop(step, outcome)
-        if "stop" in steps:
-            self._stop()
-            outcome.done("stop")
-            outcome.why_copied = self._why_not_rewound()
-            if outcome.why_copied:
-                steps = list(COPY)
-        if "rewind" in steps:
-            mark_unusable(outcome.fork)
-            assert self.fork is not None
-            segment_bytes = control_data(self.config.postgresql).segment_bytes
-            outcome.why_copied = rewind(self.config, self.fork.begin, segment_bytes, self.lock)
-            if outcome.why_copied:
-                steps = list(COPY)
-            else:
-                clear_unusable()
-                outcome.done("rewind")
-        if "copy" in steps:
+        """Do what is planned; where the rewind turns out to be impossible, a fresh copy takes its place."""
+        steps = set(outcome.steps)
+        with self._no_promotion_here(bool(steps & {"stop", "copy"})):
+            self._before_stop(steps, outcome)
+        if "copy" in steps or ("stop" in steps and not self._rewound(outcome)):
             self._copy()
             outcome.done("copy")
+        if "drop_slot" in steps:
+            with connect_local(self.config.postgresql) as connection:
+                drop_slot(connection, self.config.peer_slot)
+            outcome.done("drop_slot")
         if "start" in steps:
             self._start()
             outcome.done("start")
-        if steps:
+        if steps & {"start", "await_streaming"}:
             self._await_streaming()
             outcome.done("await_streaming")
         outcome.steps = [took["step"] for took in outcome.took]
@@ -344,12 +248,31 @@ class _Work:
             yield
             unlock(connection, GRANT)
 
-    def _before_stop(self, step: str, outcome: Outcome) -> None:
-        if step == "keep_fork":
+    def _before_stop(self, steps: set[str], outcome: Outcome) -> None:
+        if "keep_fork" in steps:
+            renew()
             outcome.fork = str(self._keep())
-        else:
+            outcome.done("keep_fork")
+        if "prepare_primary" in steps:
+            renew()
             self._prepare_primary()
-        outcome.done(step)
+            outcome.done("prepare_primary")
+
+    def _rewound(self, outcome: Outcome) -> bool:
+        assert self.fork is not None
+        self._stop()
+        outcome.done("stop")
+        why = self._why_not_rewound()
+        if not why:
+            segment_bytes = control_data(self.config.postgresql).segment_bytes
+            mark_unusable(outcome.fork)
+            why = rewind(self.config, self.fork.begin, segment_bytes, self.lock)
+        outcome.why_copied = why
+        if why:
+            return False
+        clear_unusable()
+        outcome.done("rewind")
+        return True
 
     def _keep(self) -> Path:
         assert self.fork is not None
@@ -475,8 +398,10 @@ def _past_of_peer(connection: Connection | None, timeline: int) -> list[Stretch]
 
 
 def _has_wal(connection: Connection | None, past: list[Stretch], lsn: int, segment_bytes: int) -> bool:
-    """The segment with this position is still on the primary's disk, under the name of any timeline of its past."""
+    """What the primary wrote after this position is still on its disk, under the name of any timeline of its past."""
     assert connection is not None
+    if not one(connection, "SELECT pg_current_wal_lsn() > %s::pg_lsn", format_lsn(lsn)):
+        return True
     names = [f"pg_wal/{segment_name(stretch.timeline, lsn, segment_bytes)}" for stretch in past]
     query = "SELECT count(s.size) FROM unnest(%s::text[]) AS f(name), LATERAL pg_stat_file(f.name, true) AS s"
     return bool(one(connection, query, names))

@@ -87,18 +87,27 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import (
     _cli,
+    _clone,
     _config,
     _control,
     _endpoint,
     _errors,
+    _fork,
+    _fork_copy,
     _grant,
     _lsn,
     _observe,
     _operation,
+    _past,
     _postgres,
     _promotion,
+    _rejoin,
+    _rejoin_plan,
     _resume,
+    _rewind,
     _system,
+    _timeline,
+    _unusable,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
@@ -107,18 +116,27 @@ COMMAND = Path("/usr/bin/backup-ha")
 UNITS = "/etc/systemd/system/"
 NODE_MODULES = (
     _cli,
+    _clone,
     _config,
     _control,
     _endpoint,
     _errors,
+    _fork,
+    _fork_copy,
     _grant,
     _lsn,
     _observe,
     _operation,
+    _past,
     _postgres,
     _promotion,
+    _rejoin,
+    _rejoin_plan,
     _resume,
+    _rewind,
     _system,
+    _timeline,
+    _unusable,
 )
 SCRIPT = """#!/usr/bin/python3
 import sys
