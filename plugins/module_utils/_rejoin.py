@@ -39,7 +39,7 @@ from ._postgres import (
 )
 from ._postgres import start as start_server
 from ._promotion import forget_having_been_primary
-from ._rejoin_plan import CLEAN_STATES, UNCHANGED, plan_rejoin
+from ._rejoin_plan import CLEAN_STATES, CRASHED_STANDBY, UNCHANGED, plan_rejoin
 from ._rewind import rewind
 from ._system import systemctl
 from ._timeline import Stretch, history_file, parse_history, parted, same_number, segment_name
@@ -148,10 +148,12 @@ class _Work:
         local["streaming"] = primary is not None and local["receives_on"] == primary["timeline"]
         fork = None
         same = primary is not None and local["system_identifier"] == primary["system_identifier"]
-        if primary and same and not (primary["in_recovery"] or local["unusable"] or local["streaming"]):
+        busy = local["role"] == "primary" or local["unusable"] or local["streaming"]
+        if self.peer and primary and same and not (primary["in_recovery"] or busy):
             segment_bytes = control_data(server).segment_bytes
             past = read_past(server.data_directory, local["timeline"], local["known_end"], segment_bytes)
             other = _past_of_peer(self.peer, primary["timeline"])
+            self.timeline = past[-1].timeline
             since = parted(past, other)
             if since:
                 self.fork = read_fork(server, since, local["known_end"], segment_bytes)
@@ -181,25 +183,33 @@ class _Work:
             "known_end": 0,
         }
         replayed = "0/0"
-        if postmaster_pid(server) is not None:
-            try:
-                with wait_for_session(server, min(self.timeout, 30.0)) as connection:
-                    facts["role"] = "secondary" if in_recovery(connection) else "primary"
-                    replayed = one(connection, "SELECT pg_last_wal_replay_lsn()::text") or "0/0"
-                    facts["receives_on"] = _receives_on(connection)
-                    slot = self.config.peer_slot
-                    query = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
-                    facts["leftover_slot"] = facts["role"] == "secondary" and bool(one(connection, query, slot))
-                control = control_data(server)
-            except UnreachableError:
-                pass  # one that never lets anybody in; what is on its disk has to do
+        session = self._local_session()
+        if session:
+            with session as connection:
+                facts["role"] = "secondary" if in_recovery(connection) else "primary"
+                replayed = one(connection, "SELECT pg_last_wal_replay_lsn()::text") or "0/0"
+                facts["receives_on"] = _receives_on(connection)
+                query = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
+                slots = one(connection, query, self.config.peer_slot)
+                facts["leftover_slot"] = facts["role"] == "secondary" and bool(slots)
+            control = control_data(server)
         if control:
             facts["timeline"] = max(control.timeline, control.recovery_timeline)
             facts["known_end"] = max(map(parse_lsn, (replayed, control.recovery_lsn, control.checkpoint_lsn)))
             facts["rewindable"] = (control.wal_log_hints or control.checksums) and (
-                facts["role"] != "stopped" or control.state in CLEAN_STATES
+                facts["role"] != "stopped" or control.state in (*CLEAN_STATES, CRASHED_STANDBY)
             )
         return facts
+
+    def _local_session(self) -> Connection | None:
+        """Wait for a server that starts; not for one that ends again and again, whose disk has to do."""
+        deadline = time.monotonic() + min(self.timeout, 30.0)
+        while postmaster_pid(self.config.postgresql) is not None and time.monotonic() < deadline:
+            try:
+                return connect_local(self.config.postgresql)
+            except UnreachableError:
+                time.sleep(0.05)
+        return None
 
     def _observe_primary(self) -> dict[str, Any] | None:
         if self.peer is None:
@@ -216,7 +226,7 @@ class _Work:
         steps = set(outcome.steps)
         with self._no_promotion_here(bool(steps & {"stop", "copy"})):
             self._before_stop(steps, outcome)
-        if "copy" in steps or ("stop" in steps and not self._rewound(outcome)):
+        if "copy" in steps or ("stop" in steps and not self._rewound(outcome, self.fork)):
             self._copy()
             outcome.done("copy")
         if "drop_slot" in steps:
@@ -249,24 +259,27 @@ class _Work:
             unlock(connection, GRANT)
 
     def _before_stop(self, steps: set[str], outcome: Outcome) -> None:
-        if "keep_fork" in steps:
+        if "keep_fork" in steps and self.fork:
             renew()
-            outcome.fork = str(self._keep())
+            outcome.fork = str(self._keep(self.fork))
             outcome.done("keep_fork")
-        if "prepare_primary" in steps:
+        if "prepare_primary" in steps and self.peer:
             renew()
-            self._prepare_primary()
+            self._prepare_primary(self.peer)
             outcome.done("prepare_primary")
 
-    def _rewound(self, outcome: Outcome) -> bool:
-        assert self.fork is not None
+    def _rewound(self, outcome: Outcome, fork: Fork | None) -> bool:
+        if fork is None:
+            return False
         self._stop()
+        if control_data(self.config.postgresql).state == CRASHED_STANDBY:
+            self._settle()
         outcome.done("stop")
         why = self._why_not_rewound()
         if not why:
             segment_bytes = control_data(self.config.postgresql).segment_bytes
             mark_unusable(outcome.fork)
-            why = rewind(self.config, self.fork.begin, segment_bytes, self.lock)
+            why = rewind(self.config, fork.begin, segment_bytes, self.lock)
         outcome.why_copied = why
         if why:
             return False
@@ -274,12 +287,26 @@ class _Work:
         outcome.done("rewind")
         return True
 
-    def _keep(self) -> Path:
-        assert self.fork is not None
-        before = kept_before(self.fork)
-        if before:
-            return before
-        return keep(self.config, self.fork, self._tables(self.fork), renew)
+    def _settle(self) -> None:
+        """Let a standby that was cut off recover, for a clean stop.
+
+        With a fork it refuses to start when it knows of the primary's timeline. It learns of that one from the primary
+        again, when it runs.
+        """
+        server = self.config.postgresql
+        for path in Path(server.data_directory, "pg_wal").glob("*.history"):
+            if int(path.stem, 16) > self.timeline:
+                path.unlink()
+        write_standby_signal(server)
+        start_server(server, self.timeout)
+        try:
+            wait_for_session(server, self.timeout).close()
+        except UnreachableError:
+            pass  # its state tells
+        self._stop()
+
+    def _keep(self, fork: Fork) -> Path:
+        return kept_before(fork) or keep(self.config, fork, self._tables(fork), renew)
 
     def _tables(self, fork: Fork) -> list[dict[str, Any]]:
         """The local server knows tables that the primary never had; but it may not run."""
@@ -292,14 +319,13 @@ class _Work:
 
         return name_tables(fork.relations, connect)
 
-    def _prepare_primary(self) -> None:
+    def _prepare_primary(self, peer: Connection) -> None:
         """A slot that keeps WAL from now on, and a control file that names the timeline: pg_rewind reads it there."""
-        assert self.peer is not None
-        _ensure_usable_slot(self.peer, self.config.slot)
-        if _control_timeline(self.peer) != _timeline_of(self.peer):
-            self.peer.execute("SET statement_timeout = 0")
-            self.peer.execute("CHECKPOINT")
-        if _control_timeline(self.peer) != _timeline_of(self.peer):
+        _ensure_usable_slot(peer, self.config.slot)
+        if _control_timeline(peer) != _timeline_of(peer):
+            peer.execute("SET statement_timeout = 0")
+            peer.execute("CHECKPOINT")
+        if _control_timeline(peer) != _timeline_of(peer):
             raise BackupHaError(
                 f"{self.config.peer} does not name its own timeline after a checkpoint. Run this again in a moment."
             )
@@ -388,8 +414,7 @@ def _control_timeline(connection: Connection) -> int:
     return int(one(connection, "SELECT timeline_id FROM pg_control_checkpoint()"))
 
 
-def _past_of_peer(connection: Connection | None, timeline: int) -> list[Stretch]:
-    assert connection is not None
+def _past_of_peer(connection: Connection, timeline: int) -> list[Stretch]:
     text = ""
     if timeline > 1:
         content = one(connection, "SELECT pg_read_binary_file(%s)", f"pg_wal/{history_file(timeline)}")
@@ -397,9 +422,8 @@ def _past_of_peer(connection: Connection | None, timeline: int) -> list[Stretch]
     return parse_history(text, timeline)
 
 
-def _has_wal(connection: Connection | None, past: list[Stretch], lsn: int, segment_bytes: int) -> bool:
+def _has_wal(connection: Connection, past: list[Stretch], lsn: int, segment_bytes: int) -> bool:
     """What the primary wrote after this position is still on its disk, under the name of any timeline of its past."""
-    assert connection is not None
     if not one(connection, "SELECT pg_current_wal_lsn() > %s::pg_lsn", format_lsn(lsn)):
         return True
     names = [f"pg_wal/{segment_name(stretch.timeline, lsn, segment_bytes)}" for stretch in past]

@@ -14,6 +14,7 @@ from ._lsn import format_bytes
 COPY = ["copy", "start"]
 REWIND = ["prepare_primary", "stop", "rewind", "start"]
 CLEAN_STATES = (CLEAN_WRITER_STOP, "shut down in recovery")
+CRASHED_STANDBY = "in archive recovery"
 UNCHANGED = "Nothing was changed."
 
 
@@ -30,9 +31,8 @@ def plan_rejoin(
     own) holds missing, needed_bytes, free_bytes and kept (an earlier run kept it).
     """
     reasons = _refusals(local, primary)
-    if reasons:
+    if reasons or primary is None:
         raise RefusedError(UNCHANGED, reasons)
-    assert primary is not None
     # The mark comes first: what was worth keeping was kept before it was written.
     if local["unusable"] or local["system_identifier"] is None:
         return list(COPY)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _cli, _endpoint, _promotion
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import SessionError
 from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import Outcome
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
@@ -146,7 +147,7 @@ def test_rejoining(
 @pytest.mark.usefixtures("called")
 def test_a_broken_session_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def rejoin(*_arguments: Any) -> Outcome:
-        raise _cli.SessionError("server closed the connection\nunexpectedly")
+        raise SessionError("server closed the connection\nunexpectedly")
 
     monkeypatch.setattr(_cli, "rejoin", rejoin)
     monkeypatch.setattr(signal, "signal", lambda *_arguments: None)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _fork_copy
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig
 from ansible_collections.duet.backup_ha.plugins.module_utils._fork import Fork
 from ansible_collections.duet.backup_ha.plugins.module_utils._fork_copy import (
@@ -85,7 +85,7 @@ def test_interrupted_it_is_kept_again(
         raise OSError("power cut")
 
     with monkeypatch.context() as patched:
-        patched.setattr(_fork_copy.shutil if broken == "copyfile" else os, broken, fail)
+        patched.setattr(shutil if broken == "copyfile" else os, broken, fail)
         with pytest.raises(OSError, match="power cut"):
             keep(config, fork(), TABLES, folder=tmp_path / "forks")
     assert kept_before(fork(), tmp_path / "forks") is None

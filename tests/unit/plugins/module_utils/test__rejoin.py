@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ class Stage:
         self.slot_status: str | None = "reserved"
         self.control_timelines = [2]
         self.state = "shut down in recovery"
+        self.states: list[str] = []
         self.recovery_timeline = 1
         self.rewind_fails = ""
         self.copy_refused = False
@@ -71,7 +71,7 @@ class Stage:
             "space_for": lambda *_arguments: (GIB, 2 * GIB),
             "kept_before": lambda _fork: self.kept,
             "name_tables": lambda *_arguments: [],
-            "keep": lambda *_arguments: self.did("keep") or Path("/forks/1"),
+            "keep": self.keep,
             "read_unusable": lambda: {"fork": ""} if self.marked else None,
             "mark_unusable": lambda _fork: self.mark(True),
             "clear_unusable": lambda: self.mark(False),
@@ -85,12 +85,15 @@ class Stage:
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_rejoin, name, function)
-        monkeypatch.setattr(_rejoin.Path, "exists", lambda _path: True)
+        monkeypatch.setattr(Path, "exists", lambda _path: True)
         monkeypatch.setattr(Session, "execute", self.execute, raising=False)
-        self.lock_held = nullcontext()
 
     def did(self, event: str) -> None:
         self.events.append(event)
+
+    def keep(self, *_arguments: object) -> Path:
+        self.did("keep")
+        return Path("/forks/1")
 
     def mark(self, marked: bool) -> None:
         self.marked = marked
@@ -123,6 +126,7 @@ class Stage:
         assert verb == "stop"
         self.did("stop")
         self.running = False
+        self.state = self.states.pop(0) if self.states else self.state
 
     def rewind(self, _config: object, fork_lsn: int, _segment_bytes: int, _lock: int) -> str:
         assert self.marked and not self.running and fork_lsn == FORK_LSN
@@ -185,7 +189,7 @@ def test_a_rewind_that_fails_ends_with_a_copy(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("change", "why"),
-    [({"state": "in archive recovery"}, "control file says"), ({"recovery_timeline": 2}, "an older timeline")],
+    [({"state": "in production"}, "control file says"), ({"recovery_timeline": 2}, "an older timeline")],
 )
 def test_what_can_not_be_rewound_after_the_stop_is_not_touched(stage: Stage, change: dict[str, Any], why: str) -> None:
     for name, value in change.items():
@@ -194,6 +198,40 @@ def test_what_can_not_be_rewound_after_the_stop_is_not_touched(stage: Stage, cha
     assert why in outcome.why_copied
     assert "rewind" not in stage.events and "mark" not in stage.events
     assert "copy create_slot copy stop swap" in stage.events
+
+
+def test_a_standby_that_was_cut_off_recovers_before_it_is_rewound(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It does not start as long as it knows of the primary's timeline."""
+    wal = tmp_path / "pg_wal"
+    wal.mkdir()
+    for timeline in (1, 2):
+        (wal / f"0000000{timeline}.history").touch()
+    monkeypatch.setattr(_rejoin, "Path", lambda *_parts: wal)
+    stage.states = ["in archive recovery", "shut down in recovery"]
+    stage.kept = wal
+    outcome = stage.run()
+    assert stage.events[2:8] == ["stop", "standby.signal", "start", "forget", "stop", "mark"]
+    assert "rewind" in outcome.steps
+    assert [path.name for path in wal.iterdir()] == ["00000001.history"]
+
+
+@pytest.mark.parametrize("lets_in", [True, False])
+def test_one_that_does_not_recover_is_copied(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lets_in: bool
+) -> None:
+    def nobody(*_arguments: object) -> Session:
+        if "clear" not in stage.events and not lets_in:
+            raise UnreachableError("nobody is let in")
+        return Session("node1")
+
+    monkeypatch.setattr(_rejoin, "Path", lambda *_parts: tmp_path)
+    monkeypatch.setattr(_rejoin, "wait_for_session", nobody)
+    stage.states, stage.kept = ["in archive recovery", "in archive recovery"], tmp_path
+    outcome = stage.run()
+    assert "control file says 'in archive recovery'" in outcome.why_copied
+    assert "copy" in outcome.steps and "rewind" not in outcome.steps
 
 
 def test_without_room_for_the_copy_the_mark_stays(stage: Stage) -> None:
@@ -263,6 +301,16 @@ def test_refused_before_anything_is_done(stage: Stage, change: dict[str, Any], w
         stage.run()
     assert words in raised.value.reasons[0]
     assert stage.events == []
+
+
+def test_a_server_that_lets_nobody_in_is_judged_by_its_disk(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_arguments: object) -> Session:
+        raise UnreachableError("the database system is starting up")
+
+    monkeypatch.setattr(_rejoin, "connect_local", nobody)
+    assert stage.run(check=True).steps == ["keep_fork", *REWIND]
+    stage.state = "in production"
+    assert stage.run(check=True).steps == ["keep_fork", *COPY]
 
 
 def test_one_at_a_time(stage: Stage) -> None:
