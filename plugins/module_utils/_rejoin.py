@@ -25,6 +25,7 @@ from ._operation import read_operation, refuse_if_busy, renew
 from ._past import read_past
 from ._postgres import (
     Connection,
+    SessionError,
     connect_local,
     connect_peer,
     control_data,
@@ -226,7 +227,7 @@ class _Work:
         steps = set(outcome.steps)
         with self._no_promotion_here(bool(steps & {"stop", "copy"})):
             self._before_stop(steps, outcome)
-        if "copy" in steps or ("stop" in steps and not self._rewound(outcome, self.fork)):
+        if "copy" in steps or ("stop" in steps and not self._rewound(outcome)):
             self._copy()
             outcome.done("copy")
         if "drop_slot" in steps:
@@ -268,9 +269,7 @@ class _Work:
             self._prepare_primary(self.peer)
             outcome.done("prepare_primary")
 
-    def _rewound(self, outcome: Outcome, fork: Fork | None) -> bool:
-        if fork is None:
-            return False
+    def _rewound(self, outcome: Outcome) -> bool:
         self._stop()
         if control_data(self.config.postgresql).state == CRASHED_STANDBY:
             self._settle()
@@ -279,7 +278,7 @@ class _Work:
         if not why:
             segment_bytes = control_data(self.config.postgresql).segment_bytes
             mark_unusable(outcome.fork)
-            why = rewind(self.config, fork.begin, segment_bytes, self.lock)
+            why = rewind(self.config, segment_bytes, self.lock)
         outcome.why_copied = why
         if why:
             return False
@@ -368,8 +367,12 @@ class _Work:
 
     def _start(self) -> None:
         server = self.config.postgresql
-        if self.peer is not None and not self.peer.closed:
-            _ensure_usable_slot(self.peer, self.config.slot)
+        try:
+            # Anew: the session from the beginning may have ended while data was copied.
+            with connect_peer(self.config) as peer:
+                _ensure_usable_slot(peer, self.config.slot)
+        except (UnreachableError, SessionError):
+            pass  # it follows as soon as the primary answers again
         forget_having_been_primary()
         write_standby_signal(server)
         start_server(server, self.timeout)

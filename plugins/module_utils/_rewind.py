@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -13,54 +14,47 @@ from pathlib import Path
 
 from ._clone import report_progress
 from ._config import NodeConfig
-from ._postgres import SUPERUSER, peer_parameters
+from ._lsn import parse_lsn
+from ._postgres import SUPERUSER, control_data, peer_parameters
 from ._system import sync_directory
 from ._timeline import segment_number
 
 NOTHING_TO_DO = "no rewind required"
 
 
-def rewind(config: NodeConfig, fork_lsn: int, segment_bytes: int, lock: int) -> str:
-    """Undo what this node has from ``fork_lsn`` on. Returns why it can't be done this way, or nothing when it is done.
+def rewind(config: NodeConfig, segment_bytes: int, lock: int) -> str:
+    """Undo what only this node has. Returns why it can't be done this way, or nothing when it is done.
 
     The server must be stopped. ``lock`` is passed on, so that it is held for as long as pg_rewind works, even when
     whoever began it was killed.
     """
     directory = Path(config.postgresql.data_directory)
-    aside = directory.with_name(f"{directory.name}.rewind-wal")
     own_settings = directory / "postgresql.auto.conf"
     settings = own_settings.read_bytes() if own_settings.exists() else b""
-    put_wal_aside(directory / "pg_wal", aside, fork_lsn // segment_bytes, segment_bytes)
     why = _run(config, lock)
     if not why:
-        put_wal_back(aside, directory / "pg_wal")
+        path = directory / "backup_label"
+        label = path.read_text(encoding="utf-8") if path.exists() else ""
+        why = lacking_wal(label, control_data(config.postgresql).recovery_lsn, directory / "pg_wal", segment_bytes)
+    if not why:
         # What somebody set with ALTER SYSTEM on the primary is about that server.
         _write_as_owner(own_settings, settings)
-    shutil.rmtree(aside, ignore_errors=True)
     return why
 
 
-def put_wal_aside(wal: Path, aside: Path, fork_segment: int, segment_bytes: int) -> None:
-    """Second names for the segments before the fork. Recovery begins at a checkpoint before the fork, pg_rewind removes
-    what the primary no longer has, and a primary keeps little of what was before its promotion."""
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(mode=0o700)
-    for segment in wal.iterdir():
-        number = segment_number(segment.name, segment_bytes)
-        if number is not None and number < fork_segment:
-            try:
-                os.link(segment, aside / segment.name)
-            except OSError:  # the WAL is on a file system of its own
-                shutil.copy2(segment, aside / segment.name)
-                shutil.chown(aside / segment.name, SUPERUSER, SUPERUSER)
+def lacking_wal(label: str, end: str, wal: Path, segment_bytes: int) -> str:
+    """Why recovery could not get from the label's begin to where pg_rewind left the data; nothing when it can.
 
-
-def put_wal_back(aside: Path, wal: Path) -> None:
-    for segment in sorted(aside.iterdir()):
-        if not (wal / segment.name).exists():
-            shutil.move(segment, wal / segment.name)
-            shutil.chown(wal / segment.name, SUPERUSER, SUPERUSER)
-    sync_directory(wal)
+    It begins at a checkpoint before the fork, and a new primary keeps little from before its promotion. pg_rewind 15.20
+    leaves this node's own WAL from there on in place; older ones removed it.
+    """
+    begin = re.search(r"^START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+)", label, re.MULTILINE)
+    if not begin:
+        return "pg_rewind left no backup label"
+    wanted = range(parse_lsn(begin.group(1)) // segment_bytes, (parse_lsn(end) - 1) // segment_bytes + 1)
+    there = {segment_number(segment.name, segment_bytes) for segment in wal.iterdir()}
+    missing = len([number for number in wanted if number not in there])
+    return f"{missing} WAL segments from before the fork are neither here nor on the primary" if missing else ""
 
 
 def _run(config: NodeConfig, lock: int) -> str:

@@ -128,8 +128,8 @@ class Stage:
         self.running = False
         self.state = self.states.pop(0) if self.states else self.state
 
-    def rewind(self, _config: object, fork_lsn: int, _segment_bytes: int, _lock: int) -> str:
-        assert self.marked and not self.running and fork_lsn == FORK_LSN
+    def rewind(self, _config: object, _segment_bytes: int, _lock: int) -> str:
+        assert self.marked and not self.running
         self.did("rewind")
         return self.rewind_fails
 
@@ -278,6 +278,19 @@ def test_a_server_that_does_not_stop_is_left_alone(stage: Stage, monkeypatch: py
     with pytest.raises(DeadlineError, match="still runs"):
         stage.run()
     assert stage.events[-1] == "stop"
+
+
+def test_a_primary_that_is_gone_at_the_end_does_not_keep_the_server_from_starting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rewind(*arguments: Any) -> str:
+        stage.peer_answers = False
+        return Stage.rewind(stage, *arguments)
+
+    monkeypatch.setattr(_rejoin, "rewind", rewind)
+    with pytest.raises(UnreachableError):
+        stage.run()
+    assert stage.events[-3:] == BEGIN
 
 
 def test_one_that_streams_elsewhere_is_not_done(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What surrounds pg_rewind: the WAL before the fork stays, this node's own settings stay, and failures are told."""
+"""What surrounds pg_rewind: this node's own settings stay, and what could not recover is no success."""
 
 from __future__ import annotations
 
@@ -13,11 +13,22 @@ from pathlib import Path
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _rewind
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig
-from ansible_collections.duet.backup_ha.plugins.module_utils._rewind import put_wal_aside, put_wal_back, rewind
+from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
+from ansible_collections.duet.backup_ha.plugins.module_utils._rewind import lacking_wal, rewind
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
 SEGMENT = 16 * 1024 * 1024
 OLD, FORKED, NEW = (f"00000001000000000000000{n}" for n in (2, 3, 4))
+
+
+# As pg_rewind of PostgreSQL 15 writes it.
+LABEL = """\
+START WAL LOCATION: 0/2000028 (file 000000010000000000000002)
+CHECKPOINT LOCATION: 0/2000060
+BACKUP METHOD: pg_rewind
+BACKUP FROM: standby
+START TIME: 2026-11-22 19:33:03 UTC
+"""
 
 
 @pytest.fixture
@@ -29,6 +40,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (wal / name).write_text(f"own {name}", encoding="ascii")
     (directory / "postgresql.auto.conf").write_text("own settings", encoding="ascii")
     monkeypatch.setattr(shutil, "chown", lambda *_arguments: None)
+    reached = ControlData("in archive recovery", "0/3000100", 2, "7", False, True, "0/4000000", 2)
+    monkeypatch.setattr(_rewind, "control_data", lambda _server: reached)
     return directory
 
 
@@ -37,21 +50,40 @@ def config(data: Path) -> NodeConfig:
 
 
 def works(data: Path) -> str:
-    """As pg_rewind of PostgreSQL 15: pg_wal and all settings become the primary's."""
-    for path in (data / "pg_wal").iterdir():
-        path.unlink()
+    """As pg_rewind of PostgreSQL 15: all becomes the primary's, and what recovery needs of its own WAL stays."""
+    (data / "pg_wal" / NEW).unlink()
     (data / "pg_wal" / "000000020000000000000003").write_text("theirs", encoding="ascii")
     (data / "postgresql.auto.conf").write_text("their settings", encoding="ascii")
+    (data / "backup_label").write_text(LABEL, encoding="ascii")
     return ""
 
 
-def test_the_wal_before_the_fork_and_the_settings_stay(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_stay(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_rewind, "_run", lambda _config, _lock: works(data))
-    assert rewind(config(data), 3 * SEGMENT + 0x60, SEGMENT, 0) == ""
-    wal = {path.name: path.read_text(encoding="ascii") for path in (data / "pg_wal").iterdir()}
-    assert wal == {OLD: f"own {OLD}", "000000020000000000000003": "theirs"}
+    assert rewind(config(data), SEGMENT, 0) == ""
     assert (data / "postgresql.auto.conf").read_text(encoding="ascii") == "own settings"
     assert [path.name for path in data.parent.iterdir()] == ["main"]
+
+
+def test_what_could_not_recover_is_no_success(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "pg_wal" / OLD).unlink()
+    monkeypatch.setattr(_rewind, "_run", lambda _config, _lock: works(data))
+    assert "1 WAL segments" in rewind(config(data), SEGMENT, 0)
+
+
+@pytest.mark.parametrize(
+    ("label", "end", "why"),
+    [
+        (LABEL, "0/4000000", ""),
+        (LABEL, "0/5000000", ""),
+        (LABEL, "0/5000001", "1 WAL segments"),
+        (LABEL.replace("0/2000028", "0/1000028"), "0/4000000", "1 WAL segments"),
+        ("", "0/4000000", "no backup label"),
+    ],
+)
+def test_whether_recovery_has_all_its_wal(data: Path, label: str, end: str, why: str) -> None:
+    said = lacking_wal(label, end, data / "pg_wal", SEGMENT)
+    assert why in said and bool(why) == bool(said)
 
 
 def test_a_failure_is_told_and_nothing_is_put_back(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,28 +92,9 @@ def test_a_failure_is_told_and_nothing_is_put_back(data: Path, monkeypatch: pyte
         return "pg_rewind failed: why"
 
     monkeypatch.setattr(_rewind, "_run", fails)
-    assert rewind(config(data), 3 * SEGMENT, SEGMENT, 0) == "pg_rewind failed: why"
+    assert rewind(config(data), SEGMENT, 0) == "pg_rewind failed: why"
     assert (data / "postgresql.auto.conf").read_text(encoding="ascii") == "their settings"
     assert [path.name for path in data.parent.iterdir()] == ["main"]
-
-
-def test_wal_on_a_file_system_of_its_own_is_copied(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_arguments: object) -> None:
-        raise OSError("Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    aside = data.parent / "aside"
-    put_wal_aside(data / "pg_wal", aside, 4, SEGMENT)
-    assert sorted(path.name for path in aside.iterdir()) == [OLD, FORKED]
-
-
-def test_what_the_primary_still_had_is_not_replaced(data: Path) -> None:
-    aside = data.parent / "aside"
-    put_wal_aside(data / "pg_wal", aside, 3, SEGMENT)
-    (data / "pg_wal" / OLD).unlink()
-    (data / "pg_wal" / OLD).write_text("theirs", encoding="ascii")
-    put_wal_back(aside, data / "pg_wal")
-    assert (data / "pg_wal" / OLD).read_text(encoding="ascii") == "theirs"
 
 
 # (what runuser's program says, its exit code, what is told)
