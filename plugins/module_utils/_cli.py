@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 
 from . import _endpoint, _failover_command, _promotion
 from ._clone import run_and_report
-from ._config import load_config, require_config
-from ._errors import BackupHaError, InDoubtError
+from ._config import NodeConfig, load_config, require_config
+from ._errors import BackupHaError, InDoubtError, RefusedError
 from ._observe import observe_node
+from ._postgres import SessionError, first_line
+from ._rejoin import rejoin, report
 from ._resume import resume
+from ._unusable import refuse_unusable
 
 
 def _say(line: str) -> None:
@@ -42,6 +46,16 @@ def build_parser() -> argparse.ArgumentParser:
     copied = commands.add_parser("clone", help="(unit) make this node a copy of the primary")
     copied.add_argument("--erase", action="store_true", help="databases of its own may be replaced")
     copied.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for all but the copy itself")
+    rejoined = commands.add_parser("rejoin", help="follow the other node, which became primary meanwhile")
+    rejoined.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
+    rejoined.add_argument(
+        "--discard-fork",
+        action="store_true",
+        help="my word that what only this node has may be lost if it can't be kept",
+    )
+    rejoined.add_argument(
+        "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
+    )
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
     endpoint.add_argument("verb", choices=["take", "linger", "drop"])
@@ -56,6 +70,9 @@ def main(argv: list[str]) -> int:
     except InDoubtError as error:
         sys.stderr.write(f"backup-ha: {error}\n")
         return 3
+    except RefusedError as error:
+        sys.stderr.write(f"backup-ha: {error} {' '.join(error.reasons)}\n")
+        return 1
     except BackupHaError as error:
         sys.stderr.write(f"backup-ha: {error}\n")
         return 1
@@ -64,6 +81,8 @@ def main(argv: list[str]) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "status":
         return _status(options.json)
+    if options.command == "before-start":
+        return _before_start()
     config = require_config()
     if options.command == "failover":
         return _failover_command.run_command(config, options)
@@ -71,16 +90,38 @@ def _run(options: argparse.Namespace) -> int:
         answer = resume(config, options.patience or FOREVER_S, options.alone)
         _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
         return 0 if answer in _SAID else 1
+    if options.command == "rejoin":
+        return _rejoin(config, options)
     if options.command == "clone":
         run_and_report(config, options.erase, options.timeout)
-    elif options.command == "before-start":
-        _promotion.before_start(config)
     elif options.verb == "take":
         _promotion.endpoint_take_unit(config)
     elif options.verb == "linger":
         _promotion.endpoint_linger(config)
     else:
         _endpoint.delete(config.endpoint)
+    return 0
+
+
+def _before_start() -> int:
+    """Never start with the endpoint, nor what a rewind left half done; nothing else keeps a standby from starting."""
+    try:
+        _promotion.before_start(require_config())
+    except BackupHaError as error:
+        sys.stderr.write(f"backup-ha: {error}\n")
+    refuse_unusable()
+    return 0
+
+
+def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:
+    # The terminal may vanish in the middle; the rewind ends all the same.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        outcome = rejoin(config, options.timeout, options.discard_fork, options.check)
+    except SessionError as error:
+        raise BackupHaError(f"A session to PostgreSQL broke: {first_line(error)} Run it again.") from error
+    for line in report(config, outcome, options.check):
+        _say(line)
     return 0
 
 
@@ -100,6 +141,8 @@ def _status(as_json: bool) -> int:
     if observed.get("waits"):
         _say(f"  waits: {observed['waits']}")
         _say("  If the other node is lost and switched off: backup-ha resume --alone")
+    if observed.get("unusable"):
+        _say("  A rewind was interrupted, and PostgreSQL must not start: backup-ha rejoin")
     for unit, state in observed["services"].items():
         _say(f"  {unit}: {state['active']}")
     return 0

@@ -181,7 +181,7 @@ def clone(config: NodeConfig, steps: list[str], timeout: float) -> None:
     if "start" in steps:
         write_standby_signal(config.postgresql)
         start_server(config.postgresql)
-    await_streaming(config, timeout)
+        await_streaming(config, timeout)
 
 
 def _swap(incoming: Path, directory: Path) -> None:

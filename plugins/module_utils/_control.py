@@ -21,6 +21,9 @@ _FIELDS = {
     "Database system identifier": "system_identifier",
     "Data page checksum version": "checksums",
     "wal_log_hints setting": "wal_log_hints",
+    "Minimum recovery ending location": "recovery_lsn",
+    "Min recovery ending loc's timeline": "recovery_timeline",
+    "Bytes per WAL segment": "segment_bytes",
 }
 
 
@@ -34,6 +37,9 @@ class ControlData:
     system_identifier: str
     checksums: bool
     wal_log_hints: bool
+    recovery_lsn: str = "0/0"
+    recovery_timeline: int = 0
+    segment_bytes: int = 16 * 1024 * 1024
 
     @property
     def was_writer(self) -> bool:
@@ -69,4 +75,7 @@ def parse_control_data(text: str) -> ControlData:
         system_identifier=found["system_identifier"],
         checksums=found["checksums"] != "0",
         wal_log_hints=found["wal_log_hints"] == "on",
+        recovery_lsn=found["recovery_lsn"],
+        recovery_timeline=int(found["recovery_timeline"]),
+        segment_bytes=int(found["segment_bytes"]),
     )

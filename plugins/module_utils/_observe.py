@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgr
 from ._errors import BackupHaError
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
+from ._past import read_past
 from ._postgres import (
     Connection,
     SessionError,
@@ -27,6 +29,7 @@ from ._postgres import (
     rows,
 )
 from ._system import run, unit_states
+from ._unusable import read_unusable
 
 # Parameters that a standby must have at least as large as its primary, else it refuses to start.
 # Source: PostgreSQL documentation, "Hot Standby", section "Administrator's Overview".
@@ -86,8 +89,8 @@ def observe_node(
     """Everything `status` and the guards need to know about one node.
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
-    waits (why a former primary stays read-only), and jobs (how many the workload runs here; None when it was not asked,
-    does not run here or does not say).
+    waits (why a former primary stays read-only), unusable (a rewind was interrupted), and jobs (how many the workload
+    runs here; None when it was not asked, does not run here or does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
@@ -103,6 +106,7 @@ def observe_node(
         "endpoint": None,
         "jobs": None,
         "waits": read_waiting(),
+        "unusable": read_unusable() is not None,
         "operation": read_operation(),
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
@@ -141,6 +145,7 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
         "data_directory": server.data_directory,
         "control": None,
         "problem": None,
+        "past": [],
     }
     try:
         if Path(server.data_directory, "global/pg_control").exists():
@@ -151,7 +156,23 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
     except (BackupHaError, SessionError) as error:
         # Nobody is let in: a server that still recovers, or one without a free connection. Its control file knows.
         observed.update(problem=first_line(error), in_recovery=not _is_in_production(observed["control"]))
+    observed["past"] = _observe_past(server, observed)
     return observed
+
+
+def _observe_past(server: Postgresql, observed: dict[str, Any]) -> list[dict[str, Any]]:
+    """The timelines that this server's data came along, as far as its disk tells."""
+    control = observed["control"]
+    if not control:
+        return []
+    timeline = max(control["timeline"], control["recovery_timeline"], observed.get("timeline") or 0)
+    known = [observed.get("lsn"), control["recovery_lsn"], control["checkpoint_lsn"]]
+    reached = max(parse_lsn(lsn) for lsn in known if lsn)
+    try:
+        past = read_past(server.data_directory, timeline, reached, control["segment_bytes"])
+    except OSError:  # WAL comes and goes while it is looked at
+        return []
+    return [asdict(stretch) for stretch in past]
 
 
 def _is_in_production(control: dict[str, Any] | None) -> bool:

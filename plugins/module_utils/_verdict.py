@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ._config import ENDPOINT_UNIT, slot_name
-from ._lsn import format_bytes
+from ._lsn import format_bytes, format_lsn, parse_lsn
 from ._operation import LEASE_S
+from ._timeline import Stretch, parted
 
 HEALTHY, DEGRADED, FAILED = "healthy", "degraded", "failed"
 SPLIT, UNASSEMBLED, UNKNOWN = "split", "unassembled", "unknown"
@@ -160,7 +161,7 @@ def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary:
     if broken:
         return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: backup-ha resume")
     if weak:
-        return Verdict(cluster, DEGRADED, primary, secondary, weak, _next_degraded(secondary, nodes))
+        return Verdict(cluster, DEGRADED, primary, secondary, weak, _next_degraded(primary, secondary, nodes))
     return Verdict(cluster, HEALTHY, primary, secondary)
 
 
@@ -199,13 +200,20 @@ def _secondary_reasons(
 
 def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node: dict[str, Any]) -> list[str]:
     database = node["postgresql"]
-    if node["role"] == "stopped":
-        return [f"PostgreSQL is stopped on the secondary {secondary}."]
+    fork = fork_of(node, writer)
     reasons = []
+    if node.get("unusable"):
+        reasons.append(f"A rewind of {secondary} was interrupted, and its data can't be used.")
+    elif fork:
+        size = format_bytes(fork[1] - fork[0])
+        where = f"from {format_lsn(fork[0])} to {format_lsn(fork[1])}"
+        reasons.append(f"{secondary} has {size} of WAL that {primary} never got, {where}, and can't follow with it.")
+    if node["role"] == "stopped":
+        return [f"PostgreSQL is stopped on the secondary {secondary}.", *reasons]
     if database.get("system_identifier") not in (None, writer["postgresql"].get("system_identifier")):
         reasons.append(f"{secondary} is not a copy of {primary}: their system identifiers differ.")
     receiver = database.get("receiver")
-    if not receiver or receiver["status"] != "streaming":
+    if not fork and (not receiver or receiver["status"] != "streaming"):
         reasons.append(f"{secondary} does not stream from {primary}.")
     lag = database.get("lag_bytes")
     if lag is not None and lag > LAG_LIMIT_BYTES:
@@ -217,6 +225,22 @@ def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node:
             continue
         reasons.append(f"{unit} runs on the secondary {secondary}.")
     return reasons
+
+
+def fork_of(node: dict[str, Any], writer: dict[str, Any]) -> tuple[int, int] | None:
+    """From where to where this standby's WAL is its own; None when, as far as is known, the writer has all of it."""
+    mine, theirs = node["postgresql"], writer["postgresql"]
+    receiver = mine.get("receiver") or {}
+    same = mine.get("system_identifier") in (None, theirs.get("system_identifier"))
+    follows = receiver.get("status") == "streaming" and receiver.get("timeline") == theirs.get("timeline")
+    if not same or follows or not mine.get("past") or not theirs.get("past"):
+        return None
+    own = [Stretch(**part) for part in mine["past"]]
+    since = parted(own, [Stretch(**part) for part in theirs["past"]])
+    control = mine.get("control") or {}
+    known = [mine.get("lsn"), mine.get("replay_lsn"), control.get("recovery_lsn"), control.get("checkpoint_lsn")]
+    end = max((parse_lsn(lsn) for lsn in known if lsn), default=0)
+    return (since[0].begin, end) if since and end > since[0].begin else None
 
 
 def _operation_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
@@ -252,7 +276,15 @@ def _version_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
     return reasons
 
 
-def _next_degraded(secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
+def _needs_rejoin(primary: str, secondary: str, nodes: dict[str, dict[str, Any] | None]) -> bool:
+    """It won't follow by itself, however long one waits."""
+    node, writer = nodes[secondary] or {}, nodes[primary] or {}
+    slots = [s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)]
+    lost = any(slot["wal_status"] == "lost" for slot in slots)
+    return bool(lost or node.get("unusable") or fork_of(node, writer))
+
+
+def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
     if secondary is None:
         return "Add a second host to the cluster's group: ansible-playbook duet.backup_ha.assemble"
     node = nodes[secondary]
@@ -262,6 +294,8 @@ def _next_degraded(secondary: str | None, nodes: dict[str, dict[str, Any] | None
     left = [record["kind"] for record in _operations(nodes) if _is_left_over(record) and record["id"]]
     if left:
         return f"ansible-playbook duet.backup_ha.{left[0]}"
+    if _needs_rejoin(primary, secondary, nodes):
+        return f"ansible-playbook duet.backup_ha.rejoin (or on {secondary}: backup-ha rejoin)"
     if node["role"] == "stopped":
         return f"On {secondary}: systemctl start {node['postgresql'].get('unit', 'postgresql')}"
     return "Wait a moment and look again; if it stays, journalctl -u 'postgresql@*' on the secondary says why."

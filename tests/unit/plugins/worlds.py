@@ -30,6 +30,9 @@ def control(state: str, timeline: int = 1) -> dict[str, Any]:
         "system_identifier": SYSTEM,
         "checksums": False,
         "wal_log_hints": True,
+        "recovery_lsn": "0/0",
+        "recovery_timeline": 0,
+        "segment_bytes": 16777216,
     }
 
 
@@ -79,6 +82,15 @@ def slot(name: str, active: bool = True, wal_status: str = "reserved") -> dict[s
     }
 
 
+def past(*ends: int) -> list[dict[str, Any]]:
+    """The timelines that a server came along: it left them at these positions."""
+    begins = (0, *ends)
+    return [
+        {"timeline": n + 1, "begin": begin, "end": end}
+        for n, (begin, end) in enumerate(zip(begins, (*ends, None), strict=True))
+    ]
+
+
 def _node(name: str, role: str, postgresql: dict[str, Any], serves: bool) -> Node:
     state = unit("active" if serves else "inactive")
     return {
@@ -91,6 +103,7 @@ def _node(name: str, role: str, postgresql: dict[str, Any], serves: bool) -> Nod
             "data_directory": "/var/lib/postgresql/15/main",
             "unit": POSTGRESQL_UNIT,
             "problem": None,
+            "past": past(),
             **postgresql,
         },
         "services": {
@@ -101,6 +114,7 @@ def _node(name: str, role: str, postgresql: dict[str, Any], serves: bool) -> Nod
         },
         "endpoint": {"address": ENDPOINT, "held": serves},
         "operation": None,
+        "unusable": False,
         "versions": {"workload": "9.6.7", "postgresql": VERSION if postgresql["running"] else None},
     }
 
@@ -175,6 +189,12 @@ def operation(age_s: float = 2.0, kind: str = "switchover") -> dict[str, Any]:
         "boot": "b1946ac9-2492-4d23-9f3f-111111111111",
         "age_s": age_s,
     }
+
+
+def promoted(node: Node, at: int) -> Node:
+    """The same writer, on the timeline that began with its promotion."""
+    node["postgresql"].update(timeline=2, past=past(at))
+    return node
 
 
 def both(one: Node | None, other: Node | None) -> Nodes:

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _cli, _endpoint, _promotion
-from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import SessionError
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import Outcome
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
@@ -26,6 +29,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(_promotion, "endpoint_take_unit", lambda _config: events.append("take"))
     monkeypatch.setattr(_promotion, "endpoint_linger", lambda _config: events.append("linger"))
     monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: events.append("drop"))
+    monkeypatch.setattr(_cli, "refuse_unusable", lambda: None)
     return events
 
 
@@ -95,7 +99,65 @@ def test_an_error_is_one_sentence_and_exit_code_1(
     assert (captured.out, captured.err) == ("", "backup-ha: 198.18.0.10 is already answered by 02:00:00:00:00:01.\n")
 
 
-@pytest.mark.parametrize("words", ["", "nosuch", "endpoint", "endpoint fly", "resume --patience soon"])
+def test_before_a_start_only_the_mark_of_a_rewind_counts(
+    called: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise BackupHaError("This server is no node of a cluster.")
+
+    def refuse() -> None:
+        raise RefusedError("PostgreSQL must not start.", ["A rewind was interrupted."])
+
+    monkeypatch.setattr(_cli, "require_config", fail)
+    assert _cli.main(["before-start"]) == 0
+    assert "no node of a cluster" in capsys.readouterr().err
+    monkeypatch.setattr(_cli, "require_config", lambda: CONFIG)
+    monkeypatch.setattr(_cli, "refuse_unusable", refuse)
+    assert _cli.main(["before-start"]) == 1
+    assert capsys.readouterr().err == "backup-ha: PostgreSQL must not start. A rewind was interrupted.\n"
+    assert called == ["before-start"]
+
+
+@pytest.mark.usefixtures("called")
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("rejoin", (120.0, False, False)),
+        ("rejoin --check", (120.0, False, True)),
+        ("rejoin --discard-fork --timeout 5", (5.0, True, False)),
+    ],
+)
+def test_rejoining(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, asked: tuple[Any, ...]
+) -> None:
+    calls: list[Any] = []
+
+    def rejoin(config: Any, *arguments: Any) -> Outcome:
+        calls.append((config, *arguments))
+        return Outcome(["start"])
+
+    monkeypatch.setattr(_cli, "rejoin", rejoin)
+    monkeypatch.setattr(signal, "signal", lambda *_arguments: None)
+    assert _cli.main(words.split()) == 0
+    assert calls == [(CONFIG, *asked)]
+    said = "node1: would follow by: start\n" if asked[2] else "node1: follows node2\n"
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.usefixtures("called")
+def test_a_broken_session_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def rejoin(*_arguments: Any) -> Outcome:
+        raise SessionError("server closed the connection\nunexpectedly")
+
+    monkeypatch.setattr(_cli, "rejoin", rejoin)
+    monkeypatch.setattr(signal, "signal", lambda *_arguments: None)
+    assert _cli.main(["rejoin"]) == 1
+    assert "broke: server closed the connection Run it again." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", ["", "rejoin --timeout soon", "nosuch", "endpoint", "endpoint fly", "resume --patience soon"]
+)
 def test_wrong_usage_is_exit_code_2(called: list[str], words: str) -> None:
     with pytest.raises(SystemExit) as raised:
         _cli.main(words.split())
@@ -126,6 +188,15 @@ def test_status_of_a_node_without_a_server(
     monkeypatch.setattr(_cli, "observe_node", lambda _config: node)
     assert _cli.main(["status"]) == 0
     assert "timeline -, position -" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("called")
+def test_status_tells_that_the_server_must_not_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_cli, "observe_node", lambda _config: {**worlds.stopped("node1"), "unusable": True})
+    _cli.main(["status"])
+    assert "backup-ha rejoin" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("called")

@@ -31,6 +31,7 @@ Min recovery ending loc's timeline:   0
 End-of-backup record required:        no
 wal_level setting:                    replica
 wal_log_hints setting:                on
+Bytes per WAL segment:                16777216
 max_connections setting:              100
 Data page checksum version:           0
 Mock authentication nonce:            ffb0979b5ab8f24676ed7e5fdd5046cf582218df17f3dbc50b2eef5cb703b9e6
@@ -49,6 +50,9 @@ def test_a_primary_s_control_file() -> None:
         "system_identifier": "7711032857674076380",
         "checksums": False,
         "wal_log_hints": True,
+        "recovery_lsn": "0/0",
+        "recovery_timeline": 0,
+        "segment_bytes": 16777216,
     }
 
 
@@ -93,6 +97,9 @@ def test_states(state: str, writer: bool, clean: bool) -> None:
         "Database system identifier",
         "Data page checksum version",
         "wal_log_hints setting",
+        "Minimum recovery ending location",
+        "Min recovery ending loc's timeline",
+        "Bytes per WAL segment",
     ],
 )
 def test_a_missing_line_is_named(label: str) -> None:

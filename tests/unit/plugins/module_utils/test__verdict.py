@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils._lsn import parse_lsn
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
     DEGRADED,
     FAILED,
@@ -29,6 +30,18 @@ def without_streaming(status: str | None = None) -> Node:
 def of_another_system(node: Node) -> Node:
     changed(node, "postgresql", "control", "system_identifier", to=worlds.OTHER_SYSTEM)
     return changed(node, "postgresql", "system_identifier", to=worlds.OTHER_SYSTEM)
+
+
+def apart(fork: int, role: str = "secondary") -> Nodes:
+    """node1 was promoted at a position; node2 is on the timeline before, and does not stream."""
+    node = without_streaming() if role == "secondary" else worlds.stopped("node2", "in archive recovery")
+    return both(worlds.promoted(worlds.primary(), fork), node)
+
+
+def crashed(recovered: str) -> Nodes:
+    nodes = apart(parse_lsn(worlds.LSN) - 1024, "stopped")
+    changed(nodes["node2"] or {}, "postgresql", "control", "recovery_lsn", to=recovered)
+    return nodes
 
 
 def with_record(age_s: float) -> Node:
@@ -111,6 +124,34 @@ TABLE = [
         id="the receiver waits",
     ),
     pytest.param(
+        apart(parse_lsn(worlds.LSN) - 1024),
+        DEGRADED,
+        ["node2 has 1.0 KiB of WAL that node1 never got, from 0/30130E0 to 0/30134E0"],
+        "duet.backup_ha.rejoin (or on node2: backup-ha rejoin)",
+        id="the secondary has a fork",
+    ),
+    pytest.param(
+        apart(parse_lsn(worlds.LSN)),
+        DEGRADED,
+        ["node2 does not stream from node1"],
+        "Wait a moment",
+        id="the secondary has nothing of its own and does not stream yet",
+    ),
+    pytest.param(
+        crashed(worlds.LSN),
+        DEGRADED,
+        ["PostgreSQL is stopped on the secondary node2", "node2 has 1.0 KiB of WAL"],
+        "duet.backup_ha.rejoin",
+        id="the secondary has a fork and does not start",
+    ),
+    pytest.param(
+        both(worlds.primary(), changed(worlds.stopped("node2"), "unusable", to=True)),
+        DEGRADED,
+        ["PostgreSQL is stopped on the secondary node2", "A rewind of node2 was interrupted"],
+        "duet.backup_ha.rejoin",
+        id="a rewind was interrupted",
+    ),
+    pytest.param(
         both(worlds.primary(), changed(worlds.secondary(), "postgresql", "lag_bytes", to=LAG_LIMIT_BYTES + 1)),
         DEGRADED,
         ["node2 is 16.0 MiB behind node1"],
@@ -138,7 +179,7 @@ TABLE = [
         ),
         DEGRADED,
         ["no longer has the WAL that node2 needs", "a fresh copy"],
-        "",
+        "duet.backup_ha.rejoin",
         id="slot lost",
     ),
     pytest.param(

@@ -1,0 +1,358 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order of a rejoin: kept before it is stopped, marked before it is rewound, and started only when it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils import _clone, _rejoin
+from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
+    BackupHaError,
+    DeadlineError,
+    RefusedError,
+    UnreachableError,
+)
+from ansible_collections.duet.backup_ha.plugins.module_utils._fork import Fork
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import Outcome, rejoin, report
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin_plan import COPY, REWIND
+from ansible_collections.duet.backup_ha.plugins.module_utils._timeline import Stretch
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session
+
+GIB = 2**30
+FORK_LSN = 0x3000060
+
+
+class Stage:
+    """node1 was primary and runs as a standby with a fork; node2 is primary on timeline 2."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self.events: list[str] = []
+        self.marked = False
+        self.running = True
+        self.peer_answers = True
+        self.promoting = False
+        self.slot_status: str | None = "reserved"
+        self.control_timelines = [2]
+        self.state = "shut down in recovery"
+        self.states: list[str] = []
+        self.recovery_timeline = 1
+        self.rewind_fails = ""
+        self.copy_refused = False
+        self.recovering = True
+        self.receives = 2
+        self.kept: Path | None = None
+        self.fork = Fork(FORK_LSN, FORK_LSN + 100, 1, 3, 2, segments=["000000010000000000000003"])
+        monkeypatch.setattr(_clone, "LOCK_PATH", tmp_path / "lock")
+        monkeypatch.setattr(_clone, "observe_primary", lambda _config: {})
+        monkeypatch.setattr(_clone, "plan_clone", self.plan_clone)
+        monkeypatch.setattr(_clone, "clone", lambda _config, steps, _timeout: self.did("copy " + " ".join(steps)))
+        replaced: dict[str, Any] = {
+            "read_operation": lambda: None,
+            "renew": lambda: None,
+            "connect_peer": self.connect_peer,
+            "connect_local": lambda *_arguments: Session("node1"),
+            "wait_for_session": lambda *_arguments, **_options: Session("node1"),
+            "postmaster_pid": lambda _server: 42 if self.running else None,
+            "control_data": lambda _server: self.control(),
+            "in_recovery": lambda session: session.server == "node1" and self.recovering,
+            "try_lock": lambda *_arguments: not self.promoting,
+            "unlock": lambda *_arguments: None,
+            "one": self.one,
+            "rows": lambda *_arguments: [{"in_recovery": False, "system_identifier": "7"}],
+            "read_past": lambda *_arguments: [Stretch(1, 0)],
+            "_past_of_peer": lambda *_arguments: [Stretch(1, 0, FORK_LSN), Stretch(2, FORK_LSN)],
+            "_has_wal": lambda *_arguments: True,
+            "read_fork": lambda *_arguments: self.fork,
+            "space_for": lambda *_arguments: (GIB, 2 * GIB),
+            "kept_before": lambda _fork: self.kept,
+            "name_tables": lambda *_arguments: [],
+            "keep": self.keep,
+            "read_unusable": lambda: {"fork": ""} if self.marked else None,
+            "mark_unusable": lambda _fork: self.mark(True),
+            "clear_unusable": lambda: self.mark(False),
+            "rewind": self.rewind,
+            "systemctl": self.stop,
+            "forget_having_been_primary": lambda: self.did("forget"),
+            "write_standby_signal": lambda _server: self.did("standby.signal"),
+            "start_server": self.start,
+            "ensure_slot": lambda _session, name: self.did(f"ensure {name}"),
+            "drop_slot": lambda session, name: self.did(f"drop {name} on {session.server}"),
+        }
+        for name, function in replaced.items():
+            monkeypatch.setattr(_rejoin, name, function)
+        monkeypatch.setattr(Path, "exists", lambda _path: True)
+        monkeypatch.setattr(Session, "execute", self.execute, raising=False)
+
+    def did(self, event: str) -> None:
+        self.events.append(event)
+
+    def keep(self, *_arguments: object) -> Path:
+        self.did("keep")
+        return Path("/forks/1")
+
+    def mark(self, marked: bool) -> None:
+        self.marked = marked
+        self.did("mark" if marked else "clear")
+
+    def connect_peer(self, _config: object, **_options: Any) -> Session:
+        if not self.peer_answers:
+            raise UnreachableError("PostgreSQL on node2 does not answer")
+        return Session("node2")
+
+    def control(self) -> ControlData:
+        return ControlData(self.state, "0/3000070", 1, "7", False, True, "0/3000080", self.recovery_timeline)
+
+    def one(self, _session: Session, query: str, *_parameters: Any) -> Any:
+        if "wal_status" in query:
+            return self.slot_status
+        if "pg_control_checkpoint" in query:
+            return self.control_timelines.pop(0) if len(self.control_timelines) > 1 else self.control_timelines[0]
+        if "pg_walfile_name" in query:
+            return "00000002"
+        if "received_tli" in query:
+            return self.receives if "start" in self.events else None
+        return None
+
+    def execute(self, query: str) -> None:
+        if query == "CHECKPOINT":
+            self.did("checkpoint")
+
+    def stop(self, verb: str, *_units: str, **_timeout: float) -> None:
+        assert verb == "stop"
+        self.did("stop")
+        self.running = False
+        self.state = self.states.pop(0) if self.states else self.state
+
+    def rewind(self, _config: object, _segment_bytes: int, _lock: int) -> str:
+        assert self.marked and not self.running
+        self.did("rewind")
+        return self.rewind_fails
+
+    def plan_clone(self, _local: object, _primary: object, erase: bool) -> list[str]:
+        assert erase
+        if self.copy_refused and (not self.running or self.marked):
+            raise RefusedError("Nothing was changed.", ["1.0 GiB are needed for the copy, 1 B are free."])
+        return ["create_slot", "copy", "stop", "swap", "start"]
+
+    def start(self, _server: object, _timeout: float) -> None:
+        assert not self.marked, "a half rewound server was started"
+        self.did("start")
+        self.running = True
+
+    def run(self, **options: Any) -> Outcome:
+        return rejoin(CONFIG, timeout=0.2, **options)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
+    return Stage(monkeypatch, tmp_path)
+
+
+BEGIN = ["standby.signal", "start", "drop backup_ha_node2 on node1"]
+SLOT = "ensure backup_ha_node1"
+REWOUND = ["keep", SLOT, "forget", "stop", "mark", "rewind", "clear", SLOT, "forget", *BEGIN]
+
+
+def test_a_fork_is_kept_and_rewound(stage: Stage) -> None:
+    outcome = stage.run()
+    assert stage.events == REWOUND
+    assert outcome.steps == ["keep_fork", *REWIND, "await_streaming"]
+    assert outcome.fork == "/forks/1" and outcome.changed and not outcome.why_copied
+
+
+def test_one_that_was_kept_is_not_kept_again(stage: Stage) -> None:
+    stage.kept = Path("/forks/0")
+    assert stage.run().fork == "/forks/0"
+    assert stage.events == REWOUND[1:]
+
+
+def test_to_check_changes_nothing(stage: Stage) -> None:
+    outcome = stage.run(check=True)
+    assert stage.events == []
+    assert outcome.steps == ["keep_fork", *REWIND]
+    assert outcome.lost == stage.fork
+
+
+def test_a_rewind_that_fails_ends_with_a_copy(stage: Stage) -> None:
+    stage.rewind_fails = "pg_rewind failed: why"
+    outcome = stage.run()
+    assert stage.events[5:8] == ["rewind", "copy create_slot copy stop swap", "clear"]
+    assert stage.events[-3:] == BEGIN
+    assert outcome.why_copied == "pg_rewind failed: why"
+    assert outcome.steps == ["keep_fork", "prepare_primary", "stop", "copy", "start", "await_streaming"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"state": "in production"}, "control file says"), ({"recovery_timeline": 2}, "an older timeline")],
+)
+def test_what_can_not_be_rewound_after_the_stop_is_not_touched(stage: Stage, change: dict[str, Any], why: str) -> None:
+    for name, value in change.items():
+        setattr(stage, name, value)
+    outcome = stage.run()
+    assert why in outcome.why_copied
+    assert "rewind" not in stage.events and "mark" not in stage.events
+    assert "copy create_slot copy stop swap" in stage.events
+
+
+def test_a_standby_that_was_cut_off_recovers_before_it_is_rewound(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It does not start as long as it knows of the primary's timeline."""
+    wal = tmp_path / "pg_wal"
+    wal.mkdir()
+    for timeline in (1, 2):
+        (wal / f"0000000{timeline}.history").touch()
+    monkeypatch.setattr(_rejoin, "Path", lambda *_parts: wal)
+    stage.states = ["in archive recovery", "shut down in recovery"]
+    stage.kept = wal
+    outcome = stage.run()
+    assert stage.events[2:8] == ["stop", "standby.signal", "start", "forget", "stop", "mark"]
+    assert "rewind" in outcome.steps
+    assert [path.name for path in wal.iterdir()] == ["00000001.history"]
+
+
+@pytest.mark.parametrize("lets_in", [True, False])
+def test_one_that_does_not_recover_is_copied(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lets_in: bool
+) -> None:
+    def nobody(*_arguments: object) -> Session:
+        if "clear" not in stage.events and not lets_in:
+            raise UnreachableError("nobody is let in")
+        return Session("node1")
+
+    monkeypatch.setattr(_rejoin, "Path", lambda *_parts: tmp_path)
+    monkeypatch.setattr(_rejoin, "wait_for_session", nobody)
+    stage.states, stage.kept = ["in archive recovery", "in archive recovery"], tmp_path
+    outcome = stage.run()
+    assert "control file says 'in archive recovery'" in outcome.why_copied
+    assert "copy" in outcome.steps and "rewind" not in outcome.steps
+
+
+def test_without_room_for_the_copy_the_mark_stays(stage: Stage) -> None:
+    stage.rewind_fails, stage.copy_refused = "pg_rewind failed: why", True
+    with pytest.raises(BackupHaError, match=r"node1 needs a fresh copy\. 1\.0 GiB are needed"):
+        stage.run()
+    assert stage.marked and "start" not in stage.events
+
+
+def test_an_interrupted_rewind_ends_with_a_copy(stage: Stage) -> None:
+    stage.marked, stage.running = True, False
+    outcome = stage.run()
+    assert stage.events == ["copy create_slot copy stop swap", "clear", SLOT, "forget", *BEGIN]
+    assert outcome.steps == [*COPY, "await_streaming"]
+
+
+def test_no_room_for_a_planned_copy_is_a_refusal(stage: Stage) -> None:
+    stage.marked, stage.running, stage.copy_refused = True, False, True
+    with pytest.raises(RefusedError):
+        stage.run()
+    assert stage.events == []
+
+
+def test_a_slot_that_lost_its_wal_is_made_anew(stage: Stage) -> None:
+    stage.slot_status = "lost"
+    stage.run()
+    assert stage.events[1:3] == ["drop backup_ha_node1 on node2", SLOT]
+
+
+@pytest.mark.parametrize("timelines", [[1, 2], [1, 1]])
+def test_the_primary_s_control_file_must_name_its_timeline(stage: Stage, timelines: list[int]) -> None:
+    stage.control_timelines = list(timelines)
+    if timelines[-1] == 2:
+        stage.run()
+        assert stage.events.index("checkpoint") < stage.events.index("stop")
+        return
+    with pytest.raises(BackupHaError, match="node2 does not name its own timeline"):
+        stage.run()
+    assert "stop" not in stage.events
+
+
+def test_a_server_that_does_not_stop_is_left_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_rejoin, "systemctl", lambda *_words, **_options: stage.did("stop"))
+    with pytest.raises(DeadlineError, match="still runs"):
+        stage.run()
+    assert stage.events[-1] == "stop"
+
+
+def test_a_primary_that_is_gone_at_the_end_does_not_keep_the_server_from_starting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rewind(*arguments: Any) -> str:
+        stage.peer_answers = False
+        return Stage.rewind(stage, *arguments)
+
+    monkeypatch.setattr(_rejoin, "rewind", rewind)
+    with pytest.raises(UnreachableError):
+        stage.run()
+    assert stage.events[-3:] == BEGIN
+
+
+def test_one_that_streams_elsewhere_is_not_done(stage: Stage) -> None:
+    stage.receives = 1
+    with pytest.raises(DeadlineError, match="does not stream from node2"):
+        stage.run()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"promoting": True}, "being promoted"),
+        ({"recovering": False}, "Both nodes accept writes"),
+        ({"peer_answers": False}, "does not answer"),
+    ],
+)
+def test_refused_before_anything_is_done(stage: Stage, change: dict[str, Any], words: str) -> None:
+    for name, value in change.items():
+        setattr(stage, name, value)
+    with pytest.raises(RefusedError) as raised:
+        stage.run()
+    assert words in raised.value.reasons[0]
+    assert stage.events == []
+
+
+def test_a_server_that_lets_nobody_in_is_judged_by_its_disk(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_arguments: object) -> Session:
+        raise UnreachableError("the database system is starting up")
+
+    monkeypatch.setattr(_rejoin, "connect_local", nobody)
+    assert stage.run(check=True).steps == ["keep_fork", *REWIND]
+    stage.state = "in production"
+    assert stage.run(check=True).steps == ["keep_fork", *COPY]
+
+
+def test_one_at_a_time(stage: Stage) -> None:
+    with _rejoin._alone(), pytest.raises(RefusedError) as raised:
+        stage.run()
+    assert "still works on this node's data" in raised.value.reasons[0]
+    stage.run()
+
+
+def test_an_operation_of_somebody_else_goes_first(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_record: object, identity: str, _dead: list[str]) -> None:
+        if identity != "ours":
+            raise RefusedError("Another operation is running on this cluster.", ["It runs."])
+
+    monkeypatch.setattr(_rejoin, "refuse_if_busy", busy)
+    with pytest.raises(RefusedError, match="Another operation"):
+        stage.run()
+    assert stage.run(record="ours").changed
+
+
+def test_what_is_said() -> None:
+    lost = Fork(FORK_LSN, FORK_LSN + 2048, 1, commits=3)
+    done = report(CONFIG, Outcome(["start"], "/forks/1", lost, "pg_rewind failed"), check=False)
+    assert done == [
+        "node1: 2.0 KiB of WAL with 3 committed transactions, from 0/3000060 to 0/3000860, never reached node2.",
+        "node1: they are kept in /forks/1; read summary.txt there",
+        "node1: was copied anew: pg_rewind failed",
+        "node1: follows node2",
+    ]
+    assert report(CONFIG, Outcome([]), check=True) == ["node1: has nothing to do"]
+    assert report(CONFIG, Outcome(["await_streaming"]), check=True) == ["node1: has nothing to do"]
+    assert report(CONFIG, Outcome(["copy", "start"]), check=True) == ["node1: would follow by: copy, start"]
