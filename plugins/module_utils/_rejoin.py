@@ -21,7 +21,7 @@ from ._fork import Fork, name_tables, read_fork
 from ._fork_copy import keep, kept_before, space_for
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import format_bytes, format_lsn, parse_lsn
-from ._operation import read_operation, refuse_if_busy, renew
+from ._operation import advance, read_operation, refuse_if_busy, renew
 from ._past import read_past
 from ._postgres import (
     Connection,
@@ -228,6 +228,7 @@ class _Work:
         with self._no_promotion_here(bool(steps & {"stop", "copy"})):
             self._before_stop(steps, outcome)
         if "copy" in steps or ("stop" in steps and not self._rewound(outcome)):
+            advance("copy")
             self._copy()
             outcome.done("copy")
         if "drop_slot" in steps:
@@ -235,6 +236,7 @@ class _Work:
                 drop_slot(connection, self.config.peer_slot)
             outcome.done("drop_slot")
         if "start" in steps:
+            advance("start")
             self._start()
             outcome.done("start")
         if steps & {"start", "await_streaming"}:
@@ -261,15 +263,16 @@ class _Work:
 
     def _before_stop(self, steps: set[str], outcome: Outcome) -> None:
         if "keep_fork" in steps and self.fork:
-            renew()
+            advance("keep_fork")
             outcome.fork = str(self._keep(self.fork))
             outcome.done("keep_fork")
         if "prepare_primary" in steps and self.peer:
-            renew()
+            advance("prepare_primary")
             self._prepare_primary(self.peer)
             outcome.done("prepare_primary")
 
     def _rewound(self, outcome: Outcome) -> bool:
+        advance("stop")
         self._stop()
         if control_data(self.config.postgresql).state == CRASHED_STANDBY:
             self._settle()
@@ -277,6 +280,7 @@ class _Work:
         why = self._why_not_rewound()
         if not why:
             segment_bytes = control_data(self.config.postgresql).segment_bytes
+            advance("rewind")
             mark_unusable(outcome.fork)
             why = rewind(self.config, segment_bytes, self.lock)
         outcome.why_copied = why

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from ._failover import ANSWERS, NOT_READY, Report, Wishes, examine
 from ._fence import load_fence, switch_off
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
+from ._operation import advance
 from ._postgres import Connection, SessionError, connect_local, connect_peer, first_line, in_recovery, one
 from ._promotion import (
     forget_having_been_primary,
@@ -133,6 +134,7 @@ def _switch_off(config: NodeConfig) -> None:
     fence = load_fence()
     if fence is None:
         raise BackupHaError("The fence has been removed meanwhile.")
+    advance("fence")
     switch_off(fence, config)
 
 
@@ -196,6 +198,7 @@ def _lock_peer(config: NodeConfig) -> Connection:
 
 def _promote(config: NodeConfig, connection: Connection, order: Order, takeover: Takeover) -> None:
     with closing(PreparedEndpoint(config.endpoint)) as endpoint:
+        advance("promote")
         remembered = was_primary()
         remember_being_primary(config)
         try:
@@ -215,6 +218,8 @@ def _promote(config: NodeConfig, connection: Connection, order: Order, takeover:
         endpoint.take()
         takeover.done("endpoint")
         endpoint.announce()
+        with suppress(OSError):  # whoever is the writer serves, even with a full disk
+            advance("serve")
         _serve(config, connection, order, takeover)
 
 
