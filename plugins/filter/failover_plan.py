@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.duet.backup_ha.plugins.module_utils._failover import roles
+from ansible_collections.duet.backup_ha.plugins.module_utils._failover_roles import roles
 
 DOCUMENTATION = r"""
 name: failover_plan
@@ -42,7 +42,7 @@ _value:
 
 
 def failover_plan(nodes: dict[str, dict[str, Any] | None], confirmed: str = "") -> dict[str, Any]:
-    """Plain data in, plain data out; the decisions are in module_utils/_failover.py."""
+    """Plain data in, plain data out; the decisions are in module_utils/_failover_roles.py."""
     known = {name: node or None for name, node in nodes.items()}
     primary, secondary, refusals = roles(known, confirmed)
     answering = [name for name, node in known.items() if node]

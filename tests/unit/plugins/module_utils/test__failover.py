@@ -10,18 +10,13 @@ from typing import Any
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._failover import (
     ANSWERS,
-    ASYNCHRONOUS_BOUND,
     NOT_READY,
     PROVEN_DOWN,
     UNREACHABLE,
-    Loss,
     Wishes,
     describe,
-    describe_loss,
-    estimate_loss,
     examine,
     judge,
-    roles,
 )
 from ansible_collections.duet.backup_ha.tests.unit.plugins import evidences, worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.evidences import BEGAN, RECEIVED, Evidence, changed
@@ -204,66 +199,6 @@ def test_when_a_fence_is_needed(evidence: Evidence, wishes: Wishes, needed: bool
     assert examine(evidence, wishes).fence_needed is needed
 
 
-@pytest.mark.parametrize(
-    ("evidence", "missing", "exact"),
-    [
-        (evidences.silent(), None, False),
-        (changed(evidences.silent(), local={"latest_end": RECEIVED}), 0, False),
-        (changed(evidences.silent(), local={"latest_end": "0/3500100"}), 256, False),
-        (evidences.standby(lsn="0/3500100"), 256, True),
-        (evidences.standby(lsn="0/3500100", timeline=2), None, False),
-        (evidences.seen(evidences.stopped("shut down", "0/3500100")), 256, True),
-        (evidences.seen(evidences.stopped("shut down", "0/34FFF00")), 0, True),
-        (evidences.seen(evidences.stopped("in production", "0/3500100")), 256, False),
-        (evidences.seen(evidences.stopped("shut down", "0/3500100", timeline=2)), 256, False),
-    ],
-)
-def test_how_much_is_missing(evidence: Evidence, missing: int | None, exact: bool) -> None:
-    found = estimate_loss(evidence, None)
-    assert (found.missing_bytes, found.exact) == (missing, exact)
-
-
-@pytest.mark.parametrize(
-    ("synchronous", "wanted", "limit"),
-    [(False, None, ASYNCHRONOUS_BOUND), (True, None, 0), (False, 0, 0), (True, 5, 5), (False, 7, 7)],
-)
-def test_the_bound(synchronous: bool, wanted: int | None, limit: int) -> None:
-    evidence = changed(evidences.silent(), local={"synchronous": synchronous})
-    assert estimate_loss(evidence, wanted).limit_bytes == limit
-
-
-@pytest.mark.parametrize(
-    ("message", "wal", "heard", "silent_s"),
-    [
-        (None, None, None, None),
-        (BEGAN - 3, None, BEGAN - 3, 3.0),
-        (BEGAN - 3, BEGAN - 2, BEGAN - 2, 2.0),
-        (None, BEGAN + 1, BEGAN + 1, 0.0),
-    ],
-)
-def test_when_the_primary_was_last_heard(
-    message: float | None, wal: float | None, heard: float | None, silent_s: float | None
-) -> None:
-    found = estimate_loss(changed(evidences.silent(), local={"last_message": message, "last_wal": wal}), None)
-    assert (found.heard, found.silent_s) == (heard, silent_s)
-
-
-@pytest.mark.parametrize(
-    ("loss", "said", "unsaid"),
-    [
-        (Loss(0, True, BEGAN, 7.0, False, 0), "Nothing that node1 wrote is missing", "can't be known"),
-        (Loss(10, True, BEGAN, 7.0, False, 99), "Missing on node2: 10 bytes", "at least"),
-        (Loss(10, False, BEGAN, 7.0, False, 99), "at least 10 bytes", "Nothing"),
-        (Loss(None, False, BEGAN, 7.0, False, 99), "(7 s ago) can't be known", "Missing"),
-        (Loss(None, False, None, None, False, 99), "last heard from node1 is unknown", "s ago"),
-        (Loss(0, False, BEGAN, 7.0, True, 0), "what node1 acknowledged is here", "can't be known"),
-    ],
-)
-def test_the_loss_in_words(loss: Loss, said: str, unsaid: str) -> None:
-    words = " ".join(describe_loss("node1", "node2", loss))
-    assert said in words and unsaid not in words
-
-
 def test_the_history_keeps_the_finding_and_the_word() -> None:
     assert examine(evidences.silent(), WORD).why.endswith("The operator's word: node1 is off.")
     assert "word" not in examine(evidences.refused(), WORD).why
@@ -324,42 +259,3 @@ def test_never_while_anybody_sees_a_writer(parts: dict[str, Any], wishes: Wishes
         assert not goes
     assert report.finding.reasons
     assert all(sentence[-1] in ".)" for sentence in [*report.refusals, *describe(report)])
-
-
-WAITING = worlds.changed(worlds.secondary("node1"), "waits", to="the other node is on timeline 4, this one on 3")
-ROLES = [
-    pytest.param(worlds.both(None, worlds.secondary()), "", ("node1", "node2"), "", id="the primary is silent"),
-    pytest.param(
-        worlds.both(worlds.stopped("node1"), worlds.secondary()), "", ("node1", "node2"), "", id="it is stopped"
-    ),
-    pytest.param(
-        worlds.both(worlds.primary(), worlds.secondary()), "", ("node1", "node2"), "", id="it serves: judged later"
-    ),
-    pytest.param(
-        worlds.both(None, worlds.primary("node2")), "node1", ("node1", "node2"), "", id="it has been replaced already"
-    ),
-    pytest.param(
-        worlds.both(None, worlds.primary("node2")), "", ("node2", "node1"), "no secondary", id="nobody to replace it"
-    ),
-    pytest.param(worlds.both(WAITING, worlds.secondary()), "", ("node1", "node2"), "", id="it waits"),
-    pytest.param(
-        worlds.both(worlds.secondary("node1"), worlds.secondary()), "node2", ("node2", "node1"), "", id="named"
-    ),
-    pytest.param(
-        worlds.both(worlds.secondary("node1"), worlds.secondary()), "", ("", ""), "Both nodes are read-only", id="both"
-    ),
-    pytest.param(worlds.both(None, None), "", ("node1", ""), "does not answer over SSH", id="nobody answers"),
-    pytest.param(
-        worlds.both(None, worlds.stopped("node2")), "", ("node1", ""), "node2 is stopped", id="the secondary is stopped"
-    ),
-    pytest.param(
-        worlds.both(worlds.primary(), worlds.primary("node2")), "", ("node1", ""), "no secondary", id="a split"
-    ),
-]
-
-
-@pytest.mark.parametrize(("nodes", "confirmed", "names", "said"), ROLES)
-def test_who_takes_over_from_whom(nodes: worlds.Nodes, confirmed: str, names: tuple[str, str], said: str) -> None:
-    primary, secondary, refusals = roles(nodes, confirmed)
-    assert (primary, secondary) == names
-    assert bool(refusals) == bool(said) and said in " ".join(refusals)
