@@ -81,6 +81,8 @@ def report(config: NodeConfig, outcome: Outcome, check: bool) -> list[str]:
         return [*lines, f"{config.node}: {said}"]
     if outcome.fork:
         lines.append(f"{config.node}: they are kept in {outcome.fork}; read summary.txt there")
+    elif lost:
+        lines.append(f"{config.node}: they could not be kept and are gone, as was allowed")
     if outcome.why_copied:
         lines.append(f"{config.node}: was copied anew: {outcome.why_copied}")
     return [*lines, f"{config.node}: follows {config.peer}"]

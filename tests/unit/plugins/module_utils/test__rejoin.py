@@ -353,6 +353,7 @@ def test_what_is_said() -> None:
         "node1: was copied anew: pg_rewind failed",
         "node1: follows node2",
     ]
+    assert "are gone" in report(CONFIG, Outcome(["start"], "", lost), check=False)[1]
     assert report(CONFIG, Outcome([]), check=True) == ["node1: has nothing to do"]
     assert report(CONFIG, Outcome(["await_streaming"]), check=True) == ["node1: has nothing to do"]
     assert report(CONFIG, Outcome(["copy", "start"]), check=True) == ["node1: would follow by: copy, start"]
