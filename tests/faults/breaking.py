@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.faults.journal import init_process
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.playbook import Running
-from tests.scenarios.support import NODES, run, within
+from tests.scenarios.support import NODES, Lab, run, within
 
 
 @dataclass
@@ -29,11 +29,16 @@ class World:
         lab = self.cluster.lab
         for node in NODES:
             if not os.path.exists(f"/proc/{self.init[node]}"):
-                state = ("podman", "inspect", "--format", "{{.State.Status}}", f"{lab.name}-{node}")
-                within(15, lambda state=state: run(*state).strip() == "exited", f"{node} is off")
-                lab.power_on(node)
+                power_on(lab, node)
         lab.mend_link()
         lab.forget_connections()
+
+
+def power_on(lab: Lab, node: str) -> None:
+    """As soon as podman has noticed that it is off."""
+    state = ("podman", "inspect", "--format", "{{.State.Status}}", f"{lab.name}-{node}")
+    within(15, lambda: run(*state).strip() == "exited", f"{node} is off")
+    lab.power_on(node)
 
 
 def kill_controller(_world: World, running: Running) -> None:
