@@ -19,6 +19,7 @@ DATABASE = "backup_ha"
 REPLICATION_ROLE = "backup_ha"
 PRIMARY_TARGET = "backup-ha-primary.target"
 ENDPOINT_UNIT = "backup-ha-endpoint.service"
+RESUME_UNIT = "backup-ha-resume.service"
 
 
 @dataclass(frozen=True)

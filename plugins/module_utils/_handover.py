@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The critical section of a switchover: one call on each node, no round trip to the control node inside.
 
+The giving node's half; the other one is in _take.py.
+
 The giving node holds a session to the other one, opened before anything stops. It stops its server, proves from the
 control file that the stop was clean, waits until the other node has replayed the last record, and promotes it through
 that session. The receiving node waits for its own promotion and takes the endpoint the moment it is the writer.
@@ -15,7 +17,7 @@ The old primary keeps the address while nobody serves: clients are refused at on
 from __future__ import annotations
 
 import time
-from contextlib import closing, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +47,6 @@ from ._promotion import (
     forget_having_been_primary,
     remember_being_primary,
     request_promotion,
-    serve,
     wait_until_writer,
 )
 from ._resume import resume
@@ -275,52 +276,3 @@ def _await_taken(peer: Connection, limit: float = 1.0) -> None:
     deadline = time.monotonic() + limit
     while not peer.closed and TAKEN not in locks_held(peer) and time.monotonic() < deadline:
         time.sleep(0.002)
-
-
-def take(config: NodeConfig) -> Progress:
-    """Wait for the promotion of this node and serve at once.
-
-    Raises RefusedError when no promotion began, BackupHaError when the other node took the role back.
-    """
-    progress = Progress()
-    endpoint = _endpoint.PreparedEndpoint(config.endpoint)
-    with closing(endpoint), connect_local(config.postgresql) as connection:
-        if in_recovery(connection):
-            if not try_lock(connection, ARMED):
-                raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
-            progress.begin("await_promotion")
-            _await_promotion(config, connection)
-            progress.done("promoted")
-        endpoint.take()
-        try_lock(connection, TAKEN)
-        progress.done("endpoint")
-        progress.begin("serve", regardless=True)
-        endpoint.announce()  # once more, now that the other node is about to let go
-        serve(config, connection)
-        progress.done("target")
-        _await_release(connection)
-    return progress
-
-
-def _await_promotion(config: NodeConfig, connection: Connection) -> None:
-    """Wait for as long as the giving node holds the grant; its session ends when it does."""
-    began = time.monotonic()
-    granted = False
-    while in_recovery(connection):
-        now_granted = GRANT in locks_held(connection)
-        if granted and not now_granted and in_recovery(connection):
-            raise BackupHaError(f"{config.peer} did not hand over after all; it serves again or says why not.")
-        if now_granted and not granted:
-            # Before anything stops: whichever node survives what may happen now, one of them asks to go on.
-            remember_being_primary(config)
-        granted = granted or now_granted
-        if not granted and time.monotonic() - began > ARM_TIMEOUT_S:
-            raise RefusedError("Nothing was changed.", [f"{config.peer} never began to hand over."])
-        time.sleep(0.002)
-
-
-def _await_release(connection: Connection, limit: float = 2.0) -> None:
-    """Keep our locks until the giving node has read them."""
-    deadline = time.monotonic() + limit
-    while GRANT in locks_held(connection) and time.monotonic() < deadline:
-        time.sleep(0.01)

@@ -15,6 +15,8 @@ from __future__ import annotations
 import fcntl
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +81,7 @@ def begin(
 
     Returns the left-over record whose place was taken, if there was one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(path):
         previous = read_operation(path)
         refuse_if_busy(previous, identity, dead_controllers)
         same = previous is not None and previous["id"] == identity
@@ -101,29 +101,45 @@ def begin(
     return None if same else previous
 
 
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """The copy's unit and a task may renew the record at the same time, and neither may bring back an ended one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def advance(step: str, path: Path = OPERATION_PATH) -> None:
     """Put on disk what this node begins to do now, if it does so for an operation."""
-    record = read_operation(path)
-    if record and record["id"]:
-        record.pop("age_s")
-        write_durably(path, json.dumps({**record, "step": step, "renewed": time.time()}) + "\n")
+    _change(path, step=step)
 
 
 def renew(path: Path = OPERATION_PATH) -> None:
     """Extend the lease of the operation under way; for steps that take long."""
-    record = read_operation(path)
-    if record:
-        record.pop("age_s", None)
-        write_durably(path, json.dumps({**record, "renewed": time.time()}) + "\n")
+    _change(path)
+
+
+def _change(path: Path, **changes: str) -> None:
+    if not path.exists():
+        return
+    with _locked(path):
+        record = read_operation(path)
+        if record and record["id"]:
+            record.pop("age_s")
+            write_durably(path, json.dumps({**record, **changes, "renewed": time.time()}) + "\n")
 
 
 def end(identity: str, path: Path = OPERATION_PATH) -> bool:
     """Remove the record if it is this operation's. True when it was."""
-    record = read_operation(path)
-    if record is None or record["id"] != identity:
+    if not path.exists():
         return False
-    remove_durably(path)
-    return True
+    with _locked(path):
+        record = read_operation(path)
+        if record is None or record["id"] != identity:
+            return False
+        remove_durably(path)
+        return True
 
 
 def boot_id() -> str:

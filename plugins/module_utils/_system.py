@@ -81,7 +81,7 @@ def signal_and_wait(pid: int, number: signal.Signals, timeout: float) -> bool:
 def write_durably(path: Path, content: str, mode: int = 0o644) -> None:
     """Replace a file so that after a power cut either the old or the new content is there, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")  # whoever writes it at the same time has another
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), mode)

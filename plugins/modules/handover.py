@@ -66,8 +66,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
-from ansible_collections.duet.backup_ha.plugins.module_utils._handover import GIVE_STEPS, give, take
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover import GIVE_STEPS, give
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+from ansible_collections.duet.backup_ha.plugins.module_utils._take import take
 
 ARGUMENTS = {
     "side": {"type": "str", "choices": ["give", "take"], "required": True},

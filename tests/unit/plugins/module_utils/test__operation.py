@@ -226,3 +226,22 @@ def test_a_power_cut_leaves_the_step_before(path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="power cut"):
         advance("stop_primary", path)
     assert (read_operation(path) or {})["step"] == "checkpoint"
+
+
+def renew_until_it_ends(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while path.exists() and time.monotonic() < deadline:
+        renew(path)
+
+
+def test_a_renewal_never_brings_an_ended_operation_back(path: Path) -> None:
+    """A copy renews the record while a task of the same operation writes it, and ends it."""
+    start(path)
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("fork")) as pool:
+        renewing = [pool.submit(renew_until_it_ends, path) for _ in range(3)]
+        for step in range(100):
+            advance(f"step {step}", path)
+        assert end(OURS, path)
+        for done in renewing:
+            done.result(timeout=30)
+    assert not path.exists()

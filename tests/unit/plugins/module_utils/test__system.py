@@ -139,10 +139,10 @@ def test_a_secret_is_readable_by_its_owner_only_from_the_first_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "replace", power_cut)
-    (tmp_path / ".key.new").touch(mode=0o644)
+    (tmp_path / f".key.{os.getpid()}.new").touch(mode=0o644)
     with pytest.raises(OSError, match="power cut"):
         write_durably(tmp_path / "key", "secret", 0o600)
-    assert (tmp_path / ".key.new").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / f".key.{os.getpid()}.new").stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "key").exists()
 
 

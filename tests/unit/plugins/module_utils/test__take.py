@@ -10,8 +10,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover
-from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover, _promotion, _take
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
+    BackupHaError,
+    RefusedError,
+    UnreachableError,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._grant import ARMED, GRANT, TAKEN
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG as GIVER
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import Session
@@ -28,18 +32,30 @@ class Taker:
         self.story = story
         self.now = 0.0
         self.armed = armed
-        monkeypatch.setattr(_handover, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
+        self.giver_serves = True
+        monkeypatch.setattr(_take, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_endpoint, "PreparedEndpoint", lambda _endpoint: self)
-        monkeypatch.setattr(_handover, "connect_local", lambda _server: Session("node2"))
-        monkeypatch.setattr(_handover, "in_recovery", lambda _session: self.story(self.now)[1])
-        monkeypatch.setattr(_handover, "locks_held", lambda _session: {GRANT} if self.story(self.now)[0] else set())
-        monkeypatch.setattr(_handover, "try_lock", self.try_lock)
-        monkeypatch.setattr(_handover, "serve", lambda *_arguments: self.events.append("serve"))
-        monkeypatch.setattr(_handover, "request_promotion", self.never)
-        monkeypatch.setattr(_handover, "remember_being_primary", lambda _config: self.events.append("remember"))
+        monkeypatch.setattr(_take, "connect_local", lambda _server: Session("node2"))
+        monkeypatch.setattr(_take, "connect_peer", self.connect_peer)
+        monkeypatch.setattr(_take, "in_recovery", self.in_recovery)
+        monkeypatch.setattr(_take, "forget_having_been_primary", lambda: self.events.append("forget"))
+        monkeypatch.setattr(_take, "systemctl", lambda *words: self.events.append(" ".join(words)))
+        monkeypatch.setattr(_take, "locks_held", lambda _session: {GRANT} if self.story(self.now)[0] else set())
+        monkeypatch.setattr(_take, "try_lock", self.try_lock)
+        monkeypatch.setattr(_take, "serve", lambda *_arguments: self.events.append("serve"))
+        monkeypatch.setattr(_promotion, "request_promotion", self.never)
+        monkeypatch.setattr(_take, "remember_being_primary", lambda _config: self.events.append("remember"))
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+    def connect_peer(self, _config: object) -> Session:
+        if not self.giver_serves:
+            raise UnreachableError("PostgreSQL on node1 does not answer")
+        return Session("node1")
+
+    def in_recovery(self, session: Session) -> bool:
+        return session.server == "node2" and self.story(self.now)[1]
 
     def never(self, *_arguments: object) -> None:
         raise AssertionError("the receiving node promoted itself")
@@ -67,7 +83,7 @@ def handed_over(now: float) -> tuple[bool, bool]:
 
 def test_the_order_of_taking(monkeypatch: pytest.MonkeyPatch) -> None:
     taker = Taker(monkeypatch, handed_over)
-    progress = _handover.take(CONFIG)
+    progress = _take.take(CONFIG)
     events = [event for event in taker.events if event != "announce"]
     assert events == ["armed", "remember", "endpoint", "taken", "serve", "close"]
     assert [step["step"] for step in progress.steps] == ["promoted", "endpoint", "target"]
@@ -75,14 +91,14 @@ def test_the_order_of_taking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_node_that_was_promoted_before_only_takes_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     taker = Taker(monkeypatch, lambda _now: (False, False))
-    _handover.take(CONFIG)
+    _take.take(CONFIG)
     events = [event for event in taker.events if event != "announce"]
     assert events == ["endpoint", "taken", "serve", "close"]
 
 
 def refused_taking(taker: Taker, error: type[BackupHaError]) -> BackupHaError:
     with pytest.raises(error) as raised:
-        _handover.take(CONFIG)
+        _take.take(CONFIG)
     assert taker.events[-1] == "close"
     assert not {"endpoint", "serve"} & set(taker.events)
     return raised.value
@@ -104,17 +120,26 @@ def test_a_handover_that_was_taken_back_ends_the_wait_at_once(monkeypatch: pytes
     taker = Taker(monkeypatch, lambda now: (1 <= now < 3, True))
     assert "node1 did not hand over after all" in str(refused_taking(taker, BackupHaError))
     assert taker.now == pytest.approx(3, abs=0.1)
+    assert "forget" in taker.events
+
+
+def test_whose_giver_died_in_between_asks_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, lambda now: (1 <= now < 3, True))
+    taker.giver_serves = False
+    refused_taking(taker, BackupHaError)
+    assert "forget" not in taker.events
+    assert taker.events[-2] == "start --no-block backup-ha-resume.service"
 
 
 def test_a_promotion_at_the_moment_when_the_grant_ends_is_a_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
     """The giving node's session ends right after its request was heard."""
     taker = Taker(monkeypatch, lambda now: (1 <= now < 2, now < 2))
-    _handover.take(CONFIG)
+    _take.take(CONFIG)
     assert "serve" in taker.events
 
 
 def test_as_long_as_the_grant_is_held_the_wait_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint may take long; the giving node's session, and its grant with it, ends when that node does."""
     taker = Taker(monkeypatch, lambda now: (now < 5000, now < 5000))
-    _handover.take(CONFIG)
+    _take.take(CONFIG)
     assert "serve" in taker.events
