@@ -44,8 +44,8 @@ def test_broken_at(cluster: Cluster, tmp_path: Path, role: str, step: str, fault
         first = None if fault == "controller killed" else switchover.wait(150)
         world.heal()
         alone = recovers(cluster)
-        again = lab.play("switchover").check()
-        assert again.code == 0
+        if first is None or first.code != 0:  # after one that was done it would be the next one
+            lab.play("switchover").check()
         seconds = time.monotonic() - began
         found.append(Row("switchover", role, step, fault, ending(first), alone, round(seconds, 1)))
 
