@@ -3,7 +3,7 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup lab lab-down demo test lint sanity unit scenarios bench clean
+.PHONY: help setup lab lab-down demo test lint sanity unit scenarios faults molecule bench clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -35,6 +35,12 @@ unit: setup ## unit tests
 
 scenarios: setup ## the scenarios, on labs of their own
 	@$(PY) tests/scenarios/run.py
+
+faults: setup ## break role changes at every step, and write docs/faults.md (an hour)
+	@$(PY) tests/faults/run.py
+
+molecule: setup ## the Molecule scenario alone
+	@molecule test
 
 bench: setup ## measure the write gap, switchover, status and pairing
 	@$(PY) bench/bench.py

@@ -21,7 +21,7 @@ typed_packages() {
     for directory in plugins tests/unit; do
         [ -z "$(files "$directory/**.py")" ] || echo "-p ansible_collections.duet.backup_ha.${directory//\//.}"
     done
-    for directory in measure demo bench tests/scenarios; do
+    for directory in measure demo bench tests/scenarios tests/faults; do
         [ -z "$(files "$directory/**.py")" ] || echo "-p ${directory//\//.}"
     done
 }
