@@ -26,9 +26,8 @@ def take(config: NodeConfig) -> Progress:
     progress = Progress()
     endpoint = _endpoint.PreparedEndpoint(config.endpoint)
     with closing(endpoint), connect_local(config.postgresql) as connection:
+        _arm(connection)
         if in_recovery(connection):
-            if not try_lock(connection, ARMED):
-                raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
             progress.begin("await_promotion")
             try:
                 _await_promotion(config, connection)
@@ -47,6 +46,15 @@ def take(config: NodeConfig) -> Progress:
         progress.done("target")
         _await_release(connection)
     return progress
+
+
+def _arm(connection: Connection) -> None:
+    """Say that this node is ready. A task whose control node is gone may still wait here, and end well or soon."""
+    deadline = time.monotonic() + ARM_TIMEOUT_S
+    while in_recovery(connection) and not try_lock(connection, ARMED):
+        if time.monotonic() > deadline:
+            raise RefusedError("Nothing was changed.", ["Another handover already waits on this node."])
+        time.sleep(0.05)
 
 
 def _await_promotion(config: NodeConfig, connection: Connection) -> None:

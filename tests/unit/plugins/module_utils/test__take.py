@@ -109,6 +109,13 @@ def test_two_handovers_do_not_wait_on_one_node(monkeypatch: pytest.MonkeyPatch) 
     assert error.details["reasons"] == ["Another handover already waits on this node."]
 
 
+def test_whom_another_handover_promotes_takes_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task of a control node that is gone waits on this node, and its promotion comes."""
+    taker = Taker(monkeypatch, lambda now: (now < 3, now < 3), armed=False)
+    _take.take(CONFIG)
+    assert [event for event in taker.events if event not in ("announce", "armed")][:2] == ["endpoint", "taken"]
+
+
 def test_a_handover_that_never_begins_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     taker = Taker(monkeypatch, lambda _now: (False, True))
     error = refused_taking(taker, RefusedError)
