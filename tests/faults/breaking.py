@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.faults.journal import init_process
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.playbook import Running
-from tests.scenarios.support import NODES, Lab, run, within
+from tests.scenarios.support import NODES, run, within
 
 
 @dataclass
@@ -24,21 +24,30 @@ class World:
     def of(cls, cluster: Cluster) -> World:
         return cls(cluster, {node: init_process(cluster.lab, node) for node in NODES})
 
+    def is_off(self, node: str) -> bool:
+        return not os.path.exists(f"/proc/{self.init[node]}")
+
+    def silence(self, node: str) -> None:
+        """As a power loss looks from outside: no socket is closed."""
+        run("nsenter", "-t", str(self.init[node]), "-n", "ip", "link", "set", "eth0", "down")
+        os.kill(self.init[node], signal.SIGKILL)
+
+    def power_on(self, node: str) -> None:
+        """As soon as podman has noticed that it is off."""
+        lab = self.cluster.lab
+        state = ("podman", "inspect", "--format", "{{.State.Status}}", f"{lab.name}-{node}")
+        within(15, lambda: run(*state).strip() == "exited", f"{node} is off")
+        lab.power_on(node)
+        self.init[node] = init_process(lab, node)
+
     def heal(self) -> None:
         """Power and network are back; nothing else is touched."""
         lab = self.cluster.lab
         for node in NODES:
-            if not os.path.exists(f"/proc/{self.init[node]}"):
-                power_on(lab, node)
+            if self.is_off(node):
+                self.power_on(node)
         lab.mend_link()
         lab.forget_connections()
-
-
-def power_on(lab: Lab, node: str) -> None:
-    """As soon as podman has noticed that it is off."""
-    state = ("podman", "inspect", "--format", "{{.State.Status}}", f"{lab.name}-{node}")
-    within(15, lambda: run(*state).strip() == "exited", f"{node} is off")
-    lab.power_on(node)
 
 
 def kill_controller(_world: World, running: Running) -> None:
@@ -54,10 +63,7 @@ def kill_secondary(world: World, _running: Running) -> None:
 
 
 def silence_primary(world: World, _running: Running) -> None:
-    """As a power loss looks from outside: no socket is closed."""
-    init = world.init[world.cluster.primary]
-    run("nsenter", "-t", str(init), "-n", "ip", "link", "set", "eth0", "down")
-    os.kill(init, signal.SIGKILL)
+    world.silence(world.cluster.primary)
 
 
 def cut_link(world: World, _running: Running) -> None:
