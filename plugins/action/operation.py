@@ -12,21 +12,12 @@ import socket
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.duet.backup_ha.plugins.module_utils._operation import identity_of_process, is_dead
 
 
 def controller_identity() -> str:
-    """Host, boot and process of this ansible-playbook; the worker's parent runs the play."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-        boot = stream.read().strip()
-    return f"{socket.gethostname()}:{boot}:{os.getppid()}"
-
-
-def is_dead(controller: str, ours: str) -> bool:
-    """A process of this host and this boot that no longer exists; of other hosts we can't know."""
-    host, _colon, process = controller.rpartition(":")
-    if host != ours.rpartition(":")[0] or not process.isdigit():
-        return False
-    return not os.path.exists(f"/proc/{process}")
+    """This ansible-playbook; the worker's parent runs the play."""
+    return identity_of_process(os.getppid())
 
 
 class ActionModule(ActionBase):
@@ -40,7 +31,7 @@ class ActionModule(ActionBase):
         }
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         record = answer.get("operation")
-        if answer.get("failed") and record and is_dead(record.get("controller", ""), ours):
+        if answer.get("failed") and record and is_dead(record.get("controller", "")):
             arguments["dead_controllers"] = [record["controller"]]
             answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         result.update(answer)

@@ -21,10 +21,12 @@ from ._config import NodeConfig
 from ._errors import BackupHaError, UnreachableError
 from ._lsn import parse_lsn
 from ._observe import has_cluster_database, observe_replication
+from ._operation import read_operation
 from ._postgres import Connection, SessionError, connect_peer, first_line, in_recovery, one
 from ._promotion import was_primary
 from ._system import run
 
+TAKING_OVER = ("promote", "serve")
 TCP_S = 0.5
 TOTAL_S = 0.8
 SILENT_PEER: dict[str, Any] = {"port": "silent", "session": "none", "problem": None, "ping": False}
@@ -147,6 +149,7 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
         "replayed": facts["replay_lsn"],
         "paused": bool(recovering and one(connection, "SELECT pg_is_wal_replay_paused()")),
         "was_primary": was_primary(),
+        "began_to_take_over": began_to_take_over(config.node, read_operation()),
         # A receiver that only tries begins at a segment's first byte.
         "streamed": bool(received and parse_lsn(received) % segment_size),
         "synchronous": bool(one(connection, "SELECT current_setting('synchronous_standby_names')")),
@@ -155,6 +158,13 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
         "last_message": now - silent_s if silent_s is not None else None,
         "last_wal": _written(config.postgresql.data_directory, facts["timeline"], position, segment_size),
     }
+
+
+def began_to_take_over(node: str, record: dict[str, Any] | None) -> bool:
+    """A failover to this node was interrupted when all had been judged and only the doing was left. Pure."""
+    return bool(
+        record and (record["kind"], record.get("target")) == ("failover", node) and record.get("step") in TAKING_OVER
+    )
 
 
 def segment_name(timeline: int, lsn: int, segment_size: int) -> str:

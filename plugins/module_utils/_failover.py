@@ -111,7 +111,7 @@ def _unready(evidence: dict[str, Any]) -> list[str]:
         return [f"{node} has never been a copy of this cluster's primary: it lacks the database backup_ha."]
     if not local["timeline"] or not local["replayed"]:
         return [f"What {node} has replayed is unknown (timeline {local['timeline']}, position {local['replayed']})."]
-    if local["was_primary"] and not local["streamed"]:
+    if local["was_primary"] and not (local["streamed"] or local["began_to_take_over"]):
         return [
             f"{node} was the primary itself and has followed nobody since it started. If {peer} is lost and switched "
             f"off: backup-ha resume --alone."

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,9 +49,23 @@ def read_operation(path: Path = OPERATION_PATH) -> dict[str, Any] | None:
     return {**record, "age_s": round(time.time() - record["renewed"], 3)}
 
 
+def identity_of_process(number: int) -> str:
+    """Host, boot and process: what runs an operation."""
+    return f"{socket.gethostname()}:{boot_id()}:{number}"
+
+
+def is_dead(controller: str) -> bool:
+    """A process of this host and this boot that no longer exists; of other hosts we can't know."""
+    host, _colon, process = controller.rpartition(":")
+    here = identity_of_process(0).rpartition(":")[0]
+    return host == here and process.isdigit() and not os.path.exists(f"/proc/{process}")
+
+
 def is_left_over(record: dict[str, Any], now: float, boot: str, dead_controllers: list[str]) -> bool:
     """The operation can't be running any more: its lease ran out, this node booted since, or its process is dead."""
-    return record.get("controller") in dead_controllers or now - record["renewed"] > LEASE_S or record["boot"] != boot
+    controller = record.get("controller") or ""
+    dead = controller in dead_controllers or is_dead(controller)
+    return dead or now - record["renewed"] > LEASE_S or record["boot"] != boot
 
 
 def refuse_if_busy(record: dict[str, Any] | None, identity: str, dead_controllers: list[str]) -> None:
@@ -79,18 +95,20 @@ def begin(
 ) -> dict[str, Any] | None:
     """Write the record, or renew it; ``target`` is the node that becomes primary, where one does.
 
-    Returns the left-over record whose place was taken, if there was one.
+    Returns the left-over record whose place was taken, if there was one. An operation that is run again goes on at the
+    step where it stopped.
     """
     with _locked(path):
         previous = read_operation(path)
         refuse_if_busy(previous, identity, dead_controllers)
         same = previous is not None and previous["id"] == identity
+        resumed = previous is not None and (previous["kind"], previous.get("target", "")) == (kind, target)
         now = time.time()
         record = {
             "id": identity,
             "kind": kind,
             "target": target,
-            "step": previous.get("step", "") if previous and same else "",
+            "step": previous.get("step", "") if previous and resumed else "",
             "by": by,
             "controller": controller,
             "started": previous["started"] if previous and same else now,

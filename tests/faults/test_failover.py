@@ -34,6 +34,7 @@ def test_broken_at(cluster: Cluster, tmp_path: Path, step: str, fault: str) -> N
     found: list[Row] = []
 
     def break_and_repair() -> None:
+        time.sleep(1)  # the clients are at work
         world.silence(primary)
         failover = lab.start("failover", *word)
         journal.await_step(step, failover)

@@ -34,6 +34,7 @@ def test_broken_at(cluster: Cluster, tmp_path: Path, step: str, fault: str) -> N
     found: list[Row] = []
 
     def break_and_repair() -> None:
+        time.sleep(1)  # the clients are at work
         make_fork(world, lab)
         # From here on the roles are exchanged: the faults' primary is the new one.
         after = World(Cluster(lab, cluster.secondary), world.init)

@@ -30,6 +30,7 @@ def silent() -> Evidence:
             "replayed": RECEIVED,
             "paused": False,
             "was_primary": False,
+            "began_to_take_over": False,
             "streamed": True,
             "synchronous": False,
             "receiver": None,

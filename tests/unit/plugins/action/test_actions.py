@@ -125,7 +125,7 @@ def ended_process() -> int:
     ],
 )
 def test_whether_a_controller_is_known_to_be_dead(controller: str, dead: bool) -> None:
-    assert operation.is_dead(controller, OURS) is dead
+    assert operation.is_dead(controller) is dead
 
 
 class Node:

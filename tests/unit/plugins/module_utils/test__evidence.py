@@ -107,6 +107,7 @@ class World:
             "one": self.one,
             "has_cluster_database": lambda _session: True,
             "was_primary": lambda: False,
+            "read_operation": lambda: None,
             "connect_peer": self.connect_peer,
             "in_recovery": lambda _session: bool(self.peer),
             "ask_port": lambda address, _port: self.ports.get(address, "silent"),
@@ -194,3 +195,20 @@ def test_a_writer_is_not_asked_what_only_a_standby_knows(monkeypatch: pytest.Mon
     world.facts["in_recovery"] = False
     del world.values["receive"], world.values["paused"]
     assert world.gather()["local"]["role"] == "primary"
+
+
+@pytest.mark.parametrize(
+    ("record", "began"),
+    [
+        (None, False),
+        ({"kind": "failover", "target": "node2", "step": "promote"}, True),
+        ({"kind": "failover", "target": "node2", "step": "serve"}, True),
+        ({"kind": "failover", "target": "node2", "step": "fence"}, False),
+        ({"kind": "failover", "target": "node2"}, False),
+        ({"kind": "failover", "target": "node1", "step": "promote"}, False),
+        ({"kind": "switchover", "target": "node2", "step": "promote"}, False),
+        ({"kind": "unreadable"}, False),
+    ],
+)
+def test_a_takeover_that_was_interrupted(record: dict[str, Any] | None, began: bool) -> None:
+    assert _evidence.began_to_take_over("node2", record) is began

@@ -123,6 +123,12 @@ FINDINGS = [
         id="a former primary",
     ),
     pytest.param(
+        changed(evidences.refused(), local={"was_primary": True, "streamed": False, "began_to_take_over": True}),
+        PROVEN_DOWN,
+        "no PostgreSQL listens",
+        id="a failover whose node lost its power in the middle",
+    ),
+    pytest.param(
         changed(evidences.refused(), local={"was_primary": True}),
         PROVEN_DOWN,
         "no PostgreSQL listens",

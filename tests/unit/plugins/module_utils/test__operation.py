@@ -206,7 +206,9 @@ def test_a_record_says_what_the_node_does_now(path: Path) -> None:
     assert (record["step"], record["id"], record["age_s"] < 5) == ("stop_primary", OURS, True)
     start(path)  # its next task renews the record, and forgets nothing
     assert (read_operation(path) or {})["step"] == "stop_primary"
-    start(path, THEIRS, dead=[CONTROLLER])
+    start(path, THEIRS, dead=[CONTROLLER])  # the same again goes on where that one stopped
+    assert (read_operation(path) or {})["step"] == "stop_primary"
+    begin("duet-3", "assemble", "root@control", CONTROLLER, [CONTROLLER], path=path)
     assert (read_operation(path) or {})["step"] == ""
 
 
