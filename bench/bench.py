@@ -29,7 +29,11 @@ UNITS = {
     "switchover_playbook_s": "s",
     "switchover_gap_patient_ms": "ms",
     "switchover_gap_load_ms": "ms",
+    "failover_node_s": "s",
+    "failover_playbook_s": "s",
+    "rejoin_1gb_s": "s",
 }
+FAILOVERS = {"failover_node_s": False, "failover_playbook_s": True}  # whether by the playbook
 
 
 class Bench:
@@ -41,6 +45,7 @@ class Bench:
         # Idle gap and playbook come from the same switchovers.
         switchovers = [{"switchover_gap_idle_ms", "switchover_playbook_s"}, {"switchover_gap_patient_ms"}]
         rounds = sum(bool(names & set(wanted)) for names in [*switchovers, {"switchover_gap_load_ms"}])
+        rounds += len(self._failovers())
         pairs = runs if "pair_1gb_s" in wanted else 1
         statuses = runs if "status_s" in wanted else 0
         self.terminal = Terminal(1 + pairs + statuses + rounds * runs)
@@ -61,6 +66,8 @@ class Bench:
         self._switch_over("switch over, patient client", "patient", "switchover_gap_patient_ms")
         with self._load():
             self._switch_over(f"switch over, pgbench -R {load.RATE}", "quick", "switchover_gap_load_ms")
+            for name in self._failovers():
+                self._fail_over(name)
 
     def _switch_over(self, title: str, mode: str, gap_name: str, seconds_name: str = "") -> None:
         if not {gap_name, seconds_name} & set(self._wanted):
@@ -74,14 +81,35 @@ class Bench:
                 self._keep(seconds_name, seconds)
                 step.result = f"gap {gap_ms:.0f} ms, playbook {seconds:.1f} s"
 
+    def _failovers(self) -> list[str]:
+        """Each is followed by a rejoin, so that those need at least one kind of them."""
+        chosen = [name for name in FAILOVERS if name in self._wanted]
+        return chosen or (["failover_node_s"] if "rejoin_1gb_s" in self._wanted else [])
+
+    def _fail_over(self, name: str) -> None:
+        """Power cut, failover, some load, power on, rejoin."""
+        for _ in range(self._runs):
+            with self.terminal.step(f"{name}, and rejoin, pgbench -R {load.RATE}") as step:
+                servers = self._lab.servers
+                old = servers.primary()
+                (new,) = [node for node in servers.nodes if node != old]
+                load.wait_for(servers, servers.nodes[old])
+                gone = self._lab.fail_over(step.show, old, new, by_playbook=FAILOVERS[name])
+                load.wait_for(servers, servers.nodes[new])
+                back = self._lab.rejoin(old, new)
+                self._keep(name, gone)
+                self._keep("rejoin_1gb_s", back)
+                step.result = f"no writer for {gone:.2f} s, back after {back:.1f} s"
+
     @contextmanager
     def _load(self) -> Iterator[None]:
-        if "switchover_gap_load_ms" in self._wanted:
+        wanted = "switchover_gap_load_ms" in self._wanted or self._failovers()
+        if wanted:
             load.start(self._lab.servers, self._lab.access)
         try:
             yield
         finally:
-            if "switchover_gap_load_ms" in self._wanted:
+            if wanted:
                 load.stop(self._lab.servers)
 
     def _keep(self, name: str, value: float) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import load
+from bench.disaster import Power, rejoin
 from measure import access
 from measure.playbook import ROOT, CommandError, Ran, execute, play
 from measure.servers import Servers
@@ -71,6 +72,27 @@ class Lab:
             raise CommandError(f"the write gap was not measured: {gap.why}")
         return gap.gap_ms, ran.seconds
 
+    def fail_over(self, show: Show, old: str, new: str, by_playbook: bool) -> float:
+        """Cut the primary's power and take over at once; seconds without a write, as a client saw them."""
+
+        def take_over() -> None:
+            Power(self._name).cut(old)
+            if by_playbook:
+                words = [f"-ebackup_ha_failover_confirmed={old}", f"-ebackup_ha_primary_is_off={old}"]
+                self._play("duet.backup_ha.failover", show, *words).check()
+            else:
+                Power(self._name).run(new, "backup-ha failover --yes --primary-is-off")
+
+        _, seen = watch(take_over, Watched(self.access, self.servers.endpoint), self._directory, {"quick": 2.0})
+        gap = seen.clients["quick"].gap
+        if gap.gap_ms is None:
+            raise CommandError(f"the write gap was not measured: {gap.why}")
+        return gap.gap_ms / 1000
+
+    def rejoin(self, old: str, new: str) -> float:
+        """Switch the former primary on; seconds until it streams."""
+        return rejoin(Power(self._name), self.servers, old, self.servers.nodes[new])
+
     def remove(self, show: Show) -> None:
         self._lab("down", show)
 
@@ -78,6 +100,6 @@ class Lab:
         command = [sys.executable, str(ROOT / "lab" / "lab.py"), verb, "--name", self._name, *words]
         return execute(command, self._directory / f"lab-{verb}.log", show).check()
 
-    def _play(self, playbook: str, show: Show) -> Ran:
+    def _play(self, playbook: str, show: Show, *options: str) -> Ran:
         name = playbook.rsplit("/", 1)[-1].removesuffix(".yml").removeprefix("duet.backup_ha.")
-        return play(playbook, self.servers.inventory, self._directory / f"{name}.log", show=show)
+        return play(playbook, self.servers.inventory, self._directory / f"{name}.log", *options, show=show)

@@ -15,7 +15,15 @@ from ._errors import UnreachableError
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import WAITING_PATH, observe_replication, read_waiting
-from ._postgres import Connection, SessionError, connect_peer, first_line, in_recovery, wait_for_session
+from ._postgres import (
+    Connection,
+    SessionError,
+    connect_peer,
+    drop_slot,
+    first_line,
+    in_recovery,
+    wait_for_session,
+)
 from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
 
 
@@ -76,6 +84,9 @@ def _ask_until(config: NodeConfig, deadline: float, alone: bool) -> str:
     while True:
         with wait_for_session(config.postgresql, timeout=max(1.0, deadline - time.monotonic())) as local:
             decision, why = _try(config, local, alone)
+            if decision == "follow":
+                # It kept WAL for the secondary that this node had; on a standby it would do so for ever.
+                drop_slot(local, config.peer_slot)
         if decision == "promote":
             return "promoted"
         if decision == "follow":

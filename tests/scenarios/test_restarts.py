@@ -39,8 +39,13 @@ def answers_session(lab: Lab, node: str) -> bool:
 
 @pytest.mark.parametrize(
     "script",
-    [f"systemctl restart {UNIT}", "pg_ctlcluster 15 main restart", f"kill -KILL {POSTMASTER}"],
-    ids=["systemctl", "pg_ctlcluster", "kill"],
+    [
+        f"systemctl restart {UNIT}",
+        "pg_ctlcluster 15 main restart",
+        f"kill -KILL {POSTMASTER}",
+        "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --reinstall postgresql-15",
+    ],
+    ids=["systemctl", "pg_ctlcluster", "kill", "package"],
 )
 def test_postgresql_restarted_on_the_primary_resumes_by_grant(watch: Watch, script: str) -> None:
     resumes(watch, watch.cluster.lab, watch.cluster.primary, script)

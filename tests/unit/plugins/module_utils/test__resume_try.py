@@ -132,10 +132,12 @@ class Patience:
         self.now = 0.0
         self.decisions = list(decisions)
         self.forgotten = 0
+        self.dropped: list[str] = []
         monkeypatch.setattr(_resume, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_resume, "wait_for_session", lambda *_arguments, **_options: Session("node1"))
         monkeypatch.setattr(_resume, "_try", self.attempt)
         monkeypatch.setattr(_resume, "forget_having_been_primary", self.forget)
+        monkeypatch.setattr(_resume, "drop_slot", lambda _session, name: self.dropped.append(name))
 
     def sleep(self, seconds: float) -> None:
         assert 0.1 < seconds < 1
@@ -152,6 +154,7 @@ class Patience:
 def test_a_node_asks_until_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = Patience(monkeypatch, "wait", "wait", "promote")
     assert _resume.resume(CONFIG, patience=10) == "promoted"
+    assert loop.dropped == []
     assert loop.forgotten == 0
     assert loop.now > 0
 
@@ -160,6 +163,7 @@ def test_a_node_that_follows_forgets_that_it_was_primary(monkeypatch: pytest.Mon
     loop = Patience(monkeypatch, "wait", "follow")
     assert _resume.resume(CONFIG, patience=10) == "follows"
     assert loop.forgotten == 1
+    assert loop.dropped == ["backup_ha_node2"], "a slot for the other node would keep WAL on a standby for ever"
 
 
 def test_patience_has_an_end_and_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

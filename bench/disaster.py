@@ -1,0 +1,56 @@
+"""The primary loses its power, and comes back: what is measured of failovers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+
+from measure.playbook import ROOT
+from measure.servers import ServerError, Servers
+
+BOOT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Power:
+    """The switches of a lab's nodes, on this machine."""
+
+    lab: str
+
+    def cut(self, node: str) -> None:
+        """First the network, then the machine: nobody is told anything, as with a real power cut."""
+        init = self._podman("inspect", "--format", "{{.State.Pid}}", self._container(node)).strip()
+        subprocess.run(["nsenter", "-t", init, "-n", "ip", "link", "set", "eth0", "down"], check=True)
+        self._podman("kill", "--signal", "KILL", self._container(node))
+
+    def on(self, node: str) -> None:
+        self._podman("start", self._container(node))
+
+    def run(self, node: str, script: str) -> None:
+        """A shell script on a node, without SSH: an old connection leads nowhere, and a new one costs time."""
+        self._podman("exec", self._container(node), "sh", "-c", script)
+
+    def _container(self, node: str) -> str:
+        return f"{self.lab}-{node}"
+
+    def _podman(self, *words: str) -> str:
+        environment = os.environ | {"CONTAINERS_CONF": str(ROOT / "lab" / "containers.conf")}
+        done = subprocess.run(["podman", *words], capture_output=True, text=True, env=environment, check=False)
+        if done.returncode:
+            raise ServerError(f"podman {words[0]}: {(done.stderr or done.stdout).strip()[-400:]}")
+        return done.stdout
+
+
+def rejoin(power: Power, servers: Servers, node: str, primary: str) -> float:
+    """Switch a former primary on and let it rejoin as soon as it can; seconds until it streams."""
+    began = time.monotonic()
+    power.on(node)
+    # Refused until PostgreSQL has started; the command itself waits until the node streams.
+    power.run(node, f"for i in $(seq {BOOT_S * 5:.0f}); do backup-ha rejoin && exit; sleep 0.2; done; exit 1")
+    seconds = time.monotonic() - began
+    streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming';"
+    if servers.sql(primary, streaming) != "1":
+        raise ServerError(f"{node} has rejoined and does not stream")
+    return seconds
