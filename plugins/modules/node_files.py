@@ -132,7 +132,8 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_
 
 LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
 COMMAND = Path("/usr/bin/backup-ha")
-BEGIN, END = "# BEGIN backup-ha\n", "# END backup-ha\n"
+BEGIN = "# BEGIN backup-ha\n"
+END = "# END backup-ha\n"
 UNITS = "/etc/systemd/system/"
 NODE_MODULES = (
     _cli,

@@ -22,6 +22,7 @@ from ansible_collections.duet.backup_ha.plugins.action import (
     operation,
 )
 from ansible_collections.duet.backup_ha.plugins.action.clone import progress_line
+from ansible_collections.duet.backup_ha.plugins.module_utils._operation import is_dead
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 
 Action = TypeVar("Action", bound=ActionBase)
@@ -125,7 +126,7 @@ def ended_process() -> int:
     ],
 )
 def test_whether_a_controller_is_known_to_be_dead(controller: str, dead: bool) -> None:
-    assert operation.is_dead(controller) is dead
+    assert is_dead(controller) is dead
 
 
 class Node:

@@ -240,7 +240,7 @@ def test_a_renewal_never_brings_an_ended_operation_back(path: Path) -> None:
     """A copy renews the record while a task of the same operation writes it, and ends it."""
     start(path)
     with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("fork")) as pool:
-        renewing = [pool.submit(renew_until_it_ends, path) for _ in range(3)]
+        renewing = [pool.submit(renew_until_it_ends, path) for _number in range(3)]
         for step in range(100):
             advance(f"step {step}", path)
         assert end(OURS, path)
