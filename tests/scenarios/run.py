@@ -21,12 +21,14 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent
 BUILD = ROOT / "build/scenarios"
-# What begins with blank servers and what brings a lab of its own; all other files share a cluster, in this order.
+# What begins with blank servers, what brings a lab of its own, and as much more as takes half of the time; all other
+# files share a cluster, in this order.
 ON_SERVERS = [
     "test_measuring.py",
     "test_assembly_refused.py",
     "test_assemble_existing.py",
     "test_interrupted_assembly.py",
+    "test_rejoin.py",
     "test_molecule.py",
 ]
 FIRST_ON_CLUSTER = ["test_assemble_blank.py", "test_snapshot.py", "test_status.py"]
