@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,7 @@ def operation(cluster: Cluster, node: str) -> str:
 def halted(running: Running) -> Iterator[None]:
     """A playbook stands still meanwhile, so that another one meets it in the middle, however fast either is."""
     os.killpg(running.process.pid, signal.SIGSTOP)
+    time.sleep(3)  # what it has begun on the nodes goes on to its end
     try:
         yield
     finally:
