@@ -11,7 +11,7 @@ from tests.faults.breaking import FAULTS, World
 from tests.faults.journal import Journal
 from tests.faults.matrix import Row, ending
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.support import Lab
+from tests.scenarios.support import Lab, within
 from tests.scenarios.watching import watch_over
 
 STEPS = ["keep_fork", "prepare_primary", "stop", "rewind", "start"]
@@ -44,6 +44,7 @@ def test_broken_at(cluster: Cluster, tmp_path: Path, step: str, fault: str) -> N
         FAULTS[fault](after, rejoin)
         first = None if fault == "controller killed" else rejoin.wait(150)
         after.heal()
+        within(60, lambda: lab.writers() == [after.cluster.primary], "the new primary goes on")
         if first is None or first.code != 0:
             lab.play("rejoin").check()
         seconds = round(time.monotonic() - began, 1)
