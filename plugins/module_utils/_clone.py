@@ -122,7 +122,8 @@ def run_and_report(config: NodeConfig, erase: bool, timeout: float) -> list[str]
             if steps:
                 clone(config, steps, timeout)
     except Exception as error:
-        report(state="failed", message=str(error))
+        reasons = error.reasons if isinstance(error, RefusedError) else []
+        report(state="failed", message=" ".join([str(error), *reasons]))
         raise
     report(state="done", steps=steps)
     return steps

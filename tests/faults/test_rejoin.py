@@ -44,11 +44,11 @@ def test_broken_at(cluster: Cluster, tmp_path: Path, step: str, fault: str) -> N
         FAULTS[fault](after, rejoin)
         first = None if fault == "controller killed" else rejoin.wait(150)
         after.heal()
-        within(60, lambda: lab.writers() == [after.cluster.primary], "the new primary goes on")
+        alone = bool(within(60, lambda: lab.writers() == [after.cluster.primary], "the new primary goes on"))
         if first is None or first.code != 0:
             lab.play("rejoin").check()
         seconds = round(time.monotonic() - began, 1)
-        found.append(Row("rejoin", "secondary", step, fault, ending(first), first is not None, seconds))
+        found.append(Row("rejoin", "secondary", step, fault, ending(first), alone, seconds))
 
     watch.over(break_and_repair, primary=cluster.secondary, may_lose=True)
     found[0].keep()

@@ -232,8 +232,17 @@ def test_other_lines_are_no_progress(progress: Path, line: str) -> None:
     assert not progress.exists()
 
 
-@pytest.mark.parametrize("error", [BackupHaError("No space."), OSError("No space.")])
-def test_how_a_copy_failed_is_stored(progress: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (BackupHaError("No space."), "No space."),
+        (OSError("No space."), "No space."),
+        (RefusedError("Nothing was changed.", ["No primary."]), "Nothing was changed. No primary."),
+    ],
+)
+def test_how_a_copy_failed_is_stored(
+    progress: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
     def fail(*_arguments: object) -> list[str]:
         raise error
 
@@ -241,7 +250,7 @@ def test_how_a_copy_failed_is_stored(progress: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_clone, "plan", fail)
     with pytest.raises(type(error)):
         _clone.run_and_report(CONFIG, erase=False, timeout=1)
-    assert json.loads(progress.read_text(encoding="ascii")) == {"state": "failed", "message": "No space."}
+    assert json.loads(progress.read_text(encoding="ascii")) == {"state": "failed", "message": message}
 
 
 @pytest.mark.parametrize("steps", [[], ["start"]])
