@@ -89,6 +89,17 @@ def test_a_copy_is_awaited(monkeypatch: pytest.MonkeyPatch, answers: list[str], 
     assert not answers
 
 
+def test_whoever_waits_for_a_copy_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(clone, "PAUSE_S", 0.0)
+    monkeypatch.setattr(clone, "SHOWN_EVERY_S", 0.0)
+    monkeypatch.setattr(Display, "display", lambda _self, line, *_rest, **_options: shown.append(line))
+    watching = action(Looks, job="backup-ha-clone.service")
+    watching.answers = ["active\n", COPYING, DONE]
+    watching.run(task_vars={"inventory_hostname": "node2"})
+    assert [line.partition(",")[0] for line in shown] == ["node2: copied 1 B of 2 B (50 %)"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "begun"),
     [
