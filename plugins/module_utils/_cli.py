@@ -15,7 +15,7 @@ from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError
 from ._observe import observe_node
-from ._postgres import SessionError, first_line
+from ._postgres import SessionError, problem_of
 from ._rejoin import rejoin, report
 from ._resume import resume
 from ._unusable import refuse_unusable
@@ -119,7 +119,7 @@ def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:
     try:
         outcome = rejoin(config, options.timeout, options.discard_fork, options.check)
     except SessionError as error:
-        raise BackupHaError(f"A session to PostgreSQL broke: {first_line(error)} Run it again.") from error
+        raise BackupHaError(f"{problem_of(error)} Run it again.") from error
     for line in report(config, outcome, options.check):
         _say(line)
     return 0

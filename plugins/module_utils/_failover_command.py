@@ -16,7 +16,7 @@ from typing import Any
 from ._config import NodeConfig
 from ._errors import BackupHaError, InDoubtError, RefusedError
 from ._failover import Report, describe
-from ._postgres import SessionError, first_line
+from ._postgres import SessionError, problem_of
 from ._takeover import Order, Takeover, look, take_over
 
 DONE, NOT_DONE, IN_DOUBT = 0, 1, 3
@@ -51,7 +51,7 @@ def run_command(config: NodeConfig, options: argparse.Namespace) -> int:
     except InDoubtError as error:
         answer.update(outcome="in_doubt", reasons=[str(error)])
     except (BackupHaError, SessionError) as error:
-        answer.update(outcome="failed", reasons=[first_line(error)])
+        answer.update(outcome="failed", reasons=[problem_of(error)])
     _print(config, answer, options.json)
     return _CODES[answer["outcome"]]
 

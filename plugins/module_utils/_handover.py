@@ -36,6 +36,7 @@ from ._postgres import (
     first_line,
     in_recovery,
     postmaster_pid,
+    problem_of,
     stop_at_once,
     stop_fast,
     wait_for_session,
@@ -148,6 +149,9 @@ def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: 
         progress.begin("promote_secondary")
         forget_having_been_primary()
         asked = _ask_for_promotion(config, peer)
+    except SessionError as error:
+        _take_back(config, peer, error, progress)
+        raise BackupHaError(f"{problem_of(error)} {config.peer} was not promoted; {config.node} serves.") from error
     except Exception as error:
         _take_back(config, peer, error, progress)
         raise
@@ -209,10 +213,10 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
         peer.close()  # resume() asks for the grant itself, and a broken session would hold it for nobody
         outcome = resume(config, patience=10, alone=True)
     except BackupHaError as failure:
-        raise InDoubtError(f"{error} Taking the role back failed as well: {failure}") from error
+        raise InDoubtError(f"{problem_of(error)} Taking the role back failed as well: {failure}") from error
     progress.done("taken_back")
     if outcome != "promoted":
-        raise InDoubtError(f"{error} This node did not become primary again: {outcome}.") from error
+        raise InDoubtError(f"{problem_of(error)} This node did not become primary again: {outcome}.") from error
 
 
 def _ask_for_promotion(config: NodeConfig, peer: Connection) -> bool:

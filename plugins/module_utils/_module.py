@@ -14,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._errors import BackupHaError, RefusedError
 from ._operation import advance
-from ._postgres import SessionError, first_line
+from ._postgres import SessionError, problem_of
 
 
 def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]], step: str = "") -> None:
@@ -35,6 +35,6 @@ def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, 
         details = {"reasons": [str(error)], **error.details}
         module.fail_json(msg=str(error), outcome=outcome, exception=traceback.format_exc(), **details)
     except SessionError as error:
-        said = f"A session to PostgreSQL broke: {first_line(error)}"
+        said = problem_of(error)
         module.fail_json(msg=said, outcome="failed", reasons=[said], exception=traceback.format_exc())
     module.exit_json(duration=round(time.monotonic() - began, 3), **result)

@@ -133,6 +133,15 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
+def problem_of(error: Exception) -> str:
+    """One sentence for a person. libpq's own for a lost connection differ by the moment and help nobody."""
+    if isinstance(error, BackupHaError):
+        return str(error)
+    if getattr(error, "sqlstate", None):
+        return f"PostgreSQL refused a statement: {first_line(error)}"
+    return "A session to PostgreSQL broke: its server ended, or the connection to it was lost."
+
+
 def one(connection: Connection, query: str, *parameters: Any) -> Any:
     """The first column of the first row; None when there is no row."""
     row = connection.execute(query, parameters or None).fetchone()

@@ -20,8 +20,8 @@ from ._postgres import (
     SessionError,
     connect_peer,
     drop_slot,
-    first_line,
     in_recovery,
+    problem_of,
     wait_for_session,
 )
 from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
@@ -110,7 +110,7 @@ def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
     except SessionError as error:
         if local.closed:
             raise
-        return "wait", f"the other node broke the connection ({first_line(error)})"
+        return "wait", f"asking the other node failed. {problem_of(error)}"
 
 
 def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from ._fence import load_fence, switch_off
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
 from ._operation import advance
-from ._postgres import Connection, SessionError, connect_local, connect_peer, first_line, in_recovery, one
+from ._postgres import Connection, SessionError, connect_local, connect_peer, first_line, in_recovery, one, problem_of
 from ._promotion import (
     forget_having_been_primary,
     remember_being_primary,
@@ -205,7 +205,7 @@ def _promote(config: NodeConfig, connection: Connection, order: Order, takeover:
             request_promotion(connection)
         except SessionError as error:
             if connection.closed:
-                raise _in_doubt(config, error) from error
+                raise _in_doubt(config) from error
             if not remembered:
                 forget_having_been_primary()
             raise BackupHaError(f"{config.node} refused its promotion: {first_line(error)}") from error
@@ -213,7 +213,7 @@ def _promote(config: NodeConfig, connection: Connection, order: Order, takeover:
         try:
             wait_until_writer(connection)
         except SessionError as error:
-            raise _in_doubt(config, error) from error
+            raise _in_doubt(config) from error
         takeover.done("promoted")
         endpoint.take()
         takeover.done("endpoint")
@@ -223,9 +223,9 @@ def _promote(config: NodeConfig, connection: Connection, order: Order, takeover:
         _serve(config, connection, order, takeover)
 
 
-def _in_doubt(config: NodeConfig, error: Exception) -> InDoubtError:
+def _in_doubt(config: NodeConfig) -> InDoubtError:
     return InDoubtError(
-        f"{config.node} was told to become primary, and its PostgreSQL broke off ({first_line(error)}). It starts "
+        f"{config.node} was told to become primary, and its PostgreSQL ended before it said that it did. It starts "
         "again read-only and asks to go on. Look at the cluster: backup-ha status."
     )
 
@@ -236,12 +236,12 @@ def _serve(config: NodeConfig, connection: Connection, order: Order, takeover: T
     try:
         serve(config, connection)
     except (BackupHaError, SessionError) as error:
-        problem = first_line(error)
+        problem = problem_of(error)
     takeover.done("serving")
     try:
         record_history(config.postgresql, _history(config, connection, order, takeover, problem))
     except (BackupHaError, SessionError) as error:
-        problem = problem or f"the history could not be written: {first_line(error)}"
+        problem = problem or f"the history could not be written: {problem_of(error)}"
     if problem:
         raise InDoubtError(
             f"{config.node} accepts writes and has the endpoint, but not everything was done: {problem} "

@@ -110,7 +110,7 @@ def test_nobody_is_asked_for_what_is_refused_anyway(
         (RefusedError("Nothing was changed.", ["Why."], report=SILENT.as_dict()), "refused", 1),
         (RefusedError("Nothing was changed.", ["Why."]), "refused", 1),
         (BackupHaError("Why."), "failed", 1),
-        (SessionError("Why."), "failed", 1),
+        (SessionError("EOF detected"), "failed", 1),
         (InDoubtError("Why."), "in_doubt", 3),
     ],
 )
@@ -119,10 +119,11 @@ def test_every_end_has_a_word_a_sentence_and_a_code(
 ) -> None:
     Command(monkeypatch).answer = error
     assert _cli.main(["failover", "--yes"]) == code
-    assert "backup-ha: Why.\n" in capsys.readouterr().err
+    why = "A session to PostgreSQL broke" if isinstance(error, SessionError) else "Why."
+    assert f"backup-ha: {why}" in capsys.readouterr().err
     assert _cli.main(["failover", "--yes", "--json"]) == code
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert found["outcome"] == outcome and found["reasons"][-1] == "Why."
+    assert found["outcome"] == outcome and why in found["reasons"][-1]
 
 
 def test_the_person_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def test_a_session_that_breaks_is_no_reason_to_give_up(monkeypatch: pytest.Monke
     node.breaks = BROKEN
     decision, why = _resume._try(CONFIG, node.local, alone=True)  # type: ignore[arg-type]
     assert (decision, "promote" in node.events) == ("wait", False)
-    assert "terminating connection" in why
+    assert "A session to PostgreSQL broke" in why
 
 
 def test_the_own_session_that_breaks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
