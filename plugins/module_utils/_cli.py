@@ -11,6 +11,7 @@ import signal
 import sys
 
 from . import _endpoint, _failover_command, _promotion
+from ._abstain import abstain
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError
@@ -56,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     rejoined.add_argument(
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
     )
+    commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
     endpoint.add_argument("verb", choices=["take", "linger", "drop"])
@@ -92,7 +94,9 @@ def _run(options: argparse.Namespace) -> int:
         return 0 if answer in _SAID else 1
     if options.command == "rejoin":
         return _rejoin(config, options)
-    if options.command == "clone":
+    if options.command == "abstain":
+        abstain(config)
+    elif options.command == "clone":
         run_and_report(config, options.erase, options.timeout)
     elif options.verb == "take":
         _promotion.endpoint_take_unit(config)

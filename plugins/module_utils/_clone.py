@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ._abstain import begin_to_abstain
 from ._config import NodeConfig
 from ._errors import BackupHaError, DeadlineError, RefusedError
 from ._lsn import format_bytes
@@ -204,6 +205,7 @@ def _copy(config: NodeConfig, target: Path) -> None:
         said = [line.strip() for line in process.stderr or () if not report_progress(line, time.time())]
     if process.returncode != 0:
         shutil.rmtree(target, ignore_errors=True)
+        begin_to_abstain()
         raise BackupHaError(f"pg_basebackup failed: {' '.join(said[-3:])}")
 
 

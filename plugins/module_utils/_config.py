@@ -20,6 +20,7 @@ REPLICATION_ROLE = "backup_ha"
 PRIMARY_TARGET = "backup-ha-primary.target"
 ENDPOINT_UNIT = "backup-ha-endpoint.service"
 RESUME_UNIT = "backup-ha-resume.service"
+ABSTAIN_UNIT = "backup-ha-abstain.service"
 
 
 @dataclass(frozen=True)

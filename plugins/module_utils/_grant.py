@@ -15,6 +15,7 @@ CLASS = 0x44554554  # "DUET"
 GRANT = 1  # held while a node is being promoted
 ARMED = 2  # the receiving node of a handover waits for its promotion
 TAKEN = 3  # the receiving node has taken the endpoint
+ABSTAINS = 4  # the other node says that it has no usable copy, and so can't be primary
 
 
 def try_lock(connection: Connection, key: int) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _clone
+from ._abstain import begin_to_abstain
 from ._config import NodeConfig
 from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableError
 from ._fork import Fork, name_tables, read_fork
@@ -284,13 +285,23 @@ class _Work:
             segment_bytes = control_data(self.config.postgresql).segment_bytes
             advance("rewind")
             mark_unusable(outcome.fork)
-            why = rewind(self.config, segment_bytes, self.lock)
+            begin_to_abstain()
+            why = self._rewind(segment_bytes)
         outcome.why_copied = why
         if why:
             return False
         clear_unusable()
         outcome.done("rewind")
         return True
+
+    def _rewind(self, segment_bytes: int) -> str:
+        """As rewind(). When the primary went away before anything was changed, this node is again what it was."""
+        try:
+            return rewind(self.config, segment_bytes, self.lock)
+        except UnreachableError:
+            clear_unusable()
+            start_server(self.config.postgresql, self.timeout)
+            raise
 
     def _settle(self) -> None:
         """Let a standby that was cut off recover, for a clean stop.

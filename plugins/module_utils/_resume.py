@@ -12,7 +12,7 @@ from typing import Any
 
 from ._config import NodeConfig
 from ._errors import UnreachableError
-from ._grant import GRANT, try_lock, unlock
+from ._grant import ABSTAINS, GRANT, locks_held, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import WAITING_PATH, observe_replication, read_waiting
 from ._postgres import (
@@ -28,23 +28,20 @@ from ._promotion import forget_having_been_primary, promote_here, serve, was_pri
 
 
 def decide_resume(
-    local: dict[str, Any], peer: dict[str, Any] | None, was_primary: bool, alone: bool
+    local: dict[str, Any], peer: dict[str, Any] | None, was_primary: bool, alone: bool, peer_abstains: bool = False
 ) -> tuple[str, str]:
     """Whether this node may become primary by itself. Pure.
 
     ``local`` and ``peer`` hold in_recovery, timeline, lsn and system_identifier; peer is None when it does not answer;
     ``alone`` is somebody's word that the other node is not and will not be primary: it counts over silence, and where
-    neither was primary. Returns (decision, why) where the
-    decision is ``serve`` (already the writer), ``promote``, ``follow`` (the other one is primary) or ``wait``.
+    neither was primary; ``peer_abstains`` is the other node's own word that it has no usable copy.
+    Returns (decision, why) where the decision is ``serve`` (already the writer), ``promote``, ``follow`` (the other one
+    is primary) or ``wait``.
     """
     if not local["in_recovery"]:
         return "serve", "this node accepts writes"
-    if peer is None:
-        if alone:
-            return "promote", "the other node does not answer and was declared lost"
-        return "wait", "the other node does not answer, so it may have become primary"
-    if peer["system_identifier"] != local["system_identifier"]:
-        return "wait", "the other node is not a copy of this one"
+    if peer is None or peer["system_identifier"] != local["system_identifier"]:
+        return _decide_without_copy(silent=peer is None, alone=alone, abstains=peer_abstains and was_primary)
     if not peer["in_recovery"]:
         return "follow", "the other node is primary"
     if not was_primary and not alone:
@@ -58,6 +55,17 @@ def decide_resume(
     if same and parse_lsn(peer["lsn"]) > parse_lsn(local["lsn"] or local["replay_lsn"] or "0/0"):
         return "wait", f"the other node has WAL up to {peer['lsn']}, this one up to {local['lsn']}"
     return "promote", "the other node follows and is not ahead"
+
+
+def _decide_without_copy(silent: bool, alone: bool, abstains: bool) -> tuple[str, str]:
+    """The other node does not answer, or not as a copy of this one."""
+    if abstains:
+        return "promote", "the other node says that it has no usable copy"
+    if not silent:
+        return "wait", "the other node is not a copy of this one"
+    if alone:
+        return "promote", "the other node does not answer and was declared lost"
+    return "wait", "the other node does not answer, so it may have become primary"
 
 
 def resume(config: NodeConfig, patience: float, alone: bool = False) -> str:
@@ -115,7 +123,7 @@ def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
 
 def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
     """The other node can't be reached; it may still reach this one, and hold the lock here."""
-    decision, why = decide_resume(_position(local), None, was_primary(), alone)
+    decision, why = decide_resume(_position(local), None, was_primary(), alone, ABSTAINS in locks_held(local))
     if decision != "promote":
         return decision, why
     if not try_lock(local, GRANT):
@@ -136,7 +144,8 @@ def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -
     try:
         if not try_lock(peer, GRANT):
             return "wait", "another promotion is under way"
-        decision, why = decide_resume(_position(local), _position(peer), was_primary(), alone)
+        abstains = ABSTAINS in locks_held(local)
+        decision, why = decide_resume(_position(local), _position(peer), was_primary(), alone, abstains)
         if decision == "promote":
             promote_here(config, local)
         return decision, why

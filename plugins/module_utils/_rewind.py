@@ -14,19 +14,23 @@ from pathlib import Path
 
 from ._clone import report_progress
 from ._config import NodeConfig
+from ._errors import UnreachableError
 from ._lsn import parse_lsn
 from ._postgres import SUPERUSER, control_data, peer_parameters
 from ._system import sync_directory
 from ._timeline import segment_number
 
 NOTHING_TO_DO = "no rewind required"
+# Both in pg_rewind of 13 to 17: libpq_source.c and pg_rewind.c connect before the target is opened for writing.
+NEVER_CONNECTED = "error: connection to server"
+CONNECTED = "connected to server"
 
 
 def rewind(config: NodeConfig, segment_bytes: int, lock: int) -> str:
     """Undo what only this node has. Returns why it can't be done this way, or nothing when it is done.
 
     The server must be stopped. ``lock`` is passed on, so that it is held for as long as pg_rewind works, even when
-    whoever began it was killed.
+    whoever began it was killed. Raises UnreachableError when the primary was gone before anything was changed.
     """
     directory = Path(config.postgresql.data_directory)
     own_settings = directory / "postgresql.auto.conf"
@@ -66,6 +70,8 @@ def _run(config: NodeConfig, lock: int) -> str:
     environment = {**os.environ, "LC_ALL": "C"}
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environment, pass_fds=(lock,)) as process:
         said = [line.strip() for line in process.stderr or () if not report_progress(line, time.time())]
+    if process.returncode and NEVER_CONNECTED in " ".join(said) and not any(CONNECTED in line for line in said):
+        raise UnreachableError(f"{config.peer} went away before the rewind began, which changed nothing: {said[-1]}")
     if process.returncode:
         return f"pg_rewind failed: {' '.join(said[-3:])}"
     # It looks at what was replayed, and WAL may go on beyond that: recovery would replay it.

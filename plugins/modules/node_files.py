@@ -98,6 +98,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import (
+    _abstain,
     _cli,
     _clone,
     _config,
@@ -136,6 +137,7 @@ BEGIN = "# BEGIN backup-ha\n"
 END = "# END backup-ha\n"
 UNITS = "/etc/systemd/system/"
 NODE_MODULES = (
+    _abstain,
     _cli,
     _clone,
     _config,

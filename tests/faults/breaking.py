@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.faults.journal import init_process
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.playbook import Running
-from tests.scenarios.support import NODES, run, within
+from tests.scenarios.support import NODES, Lab, run, within
 
 
 @dataclass
@@ -48,6 +48,12 @@ class World:
                 self.power_on(node)
         lab.mend_link()
         lab.forget_connections()
+
+
+def seen_on_nodes(lab: Lab, why: str) -> str:
+    """What somebody would look at on the nodes when something has not come true."""
+    look = "backup-ha status; journalctl -q -o cat -n 12 -u backup-ha-resume -u 'postgresql@*'"
+    return "\n".join([why, *(f"--- {node}\n{lab.sh(node, look, check=False)}" for node in NODES)])
 
 
 def kill_controller(_world: World, running: Running) -> None:

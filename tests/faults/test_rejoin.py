@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.faults.breaking import FAULTS, World
+from tests.faults.breaking import FAULTS, World, seen_on_nodes
 from tests.faults.journal import Journal
 from tests.faults.matrix import Row, ending
 from tests.scenarios.cluster import Cluster
@@ -44,7 +45,8 @@ def test_broken_at(cluster: Cluster, tmp_path: Path, step: str, fault: str) -> N
         FAULTS[fault](after, rejoin)
         first = None if fault == "controller killed" else rejoin.wait(150)
         after.heal()
-        alone = bool(within(60, lambda: lab.writers() == [after.cluster.primary], "the new primary goes on"))
+        why = partial(seen_on_nodes, lab, "the new primary goes on")
+        alone = bool(within(60, lambda: lab.writers() == [after.cluster.primary], why))
         if first is None or first.code != 0:
             lab.play("rejoin").check()
         seconds = round(time.monotonic() - began, 1)

@@ -148,3 +148,14 @@ def test_two_nodes_that_see_each_other_never_both_go_on_without_being_equal() ->
         first, second = (decide_resume(*pair, was_primary=True, alone=False)[0] for pair in pairs)
         if first == second == "promote":
             assert not any(is_ahead(*pair) for pair in pairs)
+
+
+def test_the_peers_word_that_it_has_no_copy_counts_where_no_copy_answers_and_for_a_former_primary() -> None:
+    for local, peer, was_primary, alone in WORLDS:
+        without, why = decide_resume(local, peer, was_primary, alone)
+        told = decide_resume(local, peer, was_primary, alone, peer_abstains=True)
+        copy_answers = peer is not None and peer["system_identifier"] == local["system_identifier"]
+        if copy_answers or not was_primary or not local["in_recovery"]:
+            assert told == (without, why)
+        else:
+            assert told[0] == "promote"

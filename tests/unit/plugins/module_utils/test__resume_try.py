@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _resume
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
-from ansible_collections.duet.backup_ha.plugins.module_utils._grant import GRANT
+from ansible_collections.duet.backup_ha.plugins.module_utils._grant import ABSTAINS, GRANT
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import SYSTEM
 
@@ -29,11 +29,13 @@ class Node:
         self.unreachable: Exception | None = None
         self.breaks: Exception | None = None
         self.local_lock, self.was_primary = True, True
+        self.peer_abstains, self.peer_system = False, SYSTEM
         self.local = Session("node1")
         monkeypatch.setattr(_resume, "connect_peer", self.connect_peer)
         monkeypatch.setattr(_resume, "in_recovery", lambda session: self.recovering[session.server])
         monkeypatch.setattr(_resume, "observe_replication", self.observe)
         monkeypatch.setattr(_resume, "try_lock", self.try_lock)
+        monkeypatch.setattr(_resume, "locks_held", lambda _session: {ABSTAINS} if self.peer_abstains else set())
         monkeypatch.setattr(_resume, "unlock", lambda _session, _key: self.events.append("unlock"))
         monkeypatch.setattr(_resume, "was_primary", lambda: self.was_primary)
         monkeypatch.setattr(_resume, "promote_here", lambda *_arguments: self.events.append("promote"))
@@ -57,7 +59,7 @@ class Node:
             "timeline": 1,
             "lsn": None,
             "replay_lsn": "0/3000000",
-            "system_identifier": SYSTEM,
+            "system_identifier": SYSTEM if session.server == "node1" else self.peer_system,
         }
 
     def attempt(self, alone: bool = False) -> str:
@@ -93,6 +95,24 @@ def test_silence_is_waited_for_unless_somebody_gave_his_word(
     node.unreachable = SILENT
     assert node.attempt(alone) == decision
     assert ("promote" in node.events) is alone
+
+
+@pytest.mark.parametrize(("was_primary", "decision"), [(True, "promote"), (False, "wait")])
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_node_whose_peer_has_no_copy_goes_on_when_it_was_primary(
+    monkeypatch: pytest.MonkeyPatch, answers: bool, was_primary: bool, decision: str
+) -> None:
+    node = Node(monkeypatch)
+    node.peer_abstains, node.was_primary, node.peer_system = True, was_primary, "another"
+    node.unreachable = None if answers else SILENT
+    assert node.attempt() == decision
+
+
+def test_a_peer_in_step_is_compared_whatever_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its word and its copy cross for a moment when the copy is ready."""
+    node = Node(monkeypatch)
+    node.peer_abstains, node.recovering["node2"] = True, False
+    assert node.attempt() == "follow"
 
 
 def test_alone_or_not_the_own_lock_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

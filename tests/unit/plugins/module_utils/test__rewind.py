@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _rewind
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
 from ansible_collections.duet.backup_ha.plugins.module_utils._rewind import lacking_wal, rewind
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
@@ -103,7 +105,12 @@ def test_a_failure_is_told_and_nothing_is_put_back(data: Path, monkeypatch: pyte
     [
         ("pg_rewind: connected to server\npg_rewind: Done!\n", 0, ""),
         ("pg_rewind: no rewind required\n", 0, "pg_rewind found nothing to rewind"),
-        ("pg_rewind: error: could not find common ancestor\n", 1, "pg_rewind failed: .*common ancestor"),
+        ("pg_rewind: error: could not find common ancestor\n", 1, "pg_rewind failed: .*common ancestor.*"),
+        (
+            "pg_rewind: connected to server\npg_rewind: error: connection to server was lost\n",
+            1,
+            "pg_rewind failed: .*was lost.*",
+        ),
     ],
 )
 def test_what_pg_rewind_says(data: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int, told: str) -> None:
@@ -116,8 +123,21 @@ def test_what_pg_rewind_says(data: Path, monkeypatch: pytest.MonkeyPatch, said: 
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     with (data.parent / "lock").open("w", encoding="ascii") as lock:
         answer = _rewind._run(config(data), lock.fileno())
-    assert (answer == told) if not told.startswith("pg_rewind failed") else "common ancestor" in answer
+    assert re.fullmatch(told, answer), answer
     words = arguments.read_text(encoding="ascii")
     assert "-u postgres -- /usr/lib/postgresql/15/bin/pg_rewind" in words
     assert "--config-file /etc/postgresql/15/main/postgresql.conf --no-ensure-shutdown" in words
     assert "password" not in words and "sslmode=verify-full" in words
+
+
+def test_a_primary_that_was_gone_at_once_left_everything_as_it_was(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = 'pg_rewind: error: connection to server at "198.18.0.12", port 5432 failed: Connection refused'
+    program = data.parent / "runuser"
+    program.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n", encoding="ascii")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{data.parent}:{os.environ['PATH']}")
+    with (
+        (data.parent / "lock").open("w", encoding="ascii") as lock,
+        pytest.raises(UnreachableError, match="node2 went away before the rewind began, which changed nothing"),
+    ):
+        _rewind._run(config(data), lock.fileno())
