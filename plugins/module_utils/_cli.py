@@ -111,7 +111,7 @@ def _before_start() -> int:
     """Never start with the endpoint, nor what a rewind left half done; nothing else keeps a standby from starting."""
     try:
         _promotion.before_start(require_config())
-    except BackupHaError as error:
+    except (BackupHaError, OSError, ValueError) as error:
         sys.stderr.write(f"backup-ha: {error}\n")
     refuse_unusable()
     return 0

@@ -14,9 +14,11 @@ from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
 from ._lsn import parse_lsn
+from ._past import drop_outvoted_histories
 from ._postgres import (
     Connection,
     connect_local,
+    control_data,
     drop_slot,
     ensure_slot,
     in_recovery,
@@ -34,8 +36,9 @@ PRIMARY_PATH = STATE_DIRECTORY / "primary.json"
 
 
 def before_start(config: NodeConfig) -> None:
-    """Run before every start of PostgreSQL: never start with the endpoint."""
+    """Run before every start of PostgreSQL: never start with the endpoint, and let one with a fork start at all."""
     _endpoint.delete(config.endpoint)
+    drop_outvoted_histories(config.postgresql.data_directory, control_data(config.postgresql))
 
 
 def remember_being_primary(config: NodeConfig) -> None:

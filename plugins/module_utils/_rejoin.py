@@ -142,7 +142,6 @@ class _Work:
     timeout: float
     lock: int
     fork: Fork | None = None
-    timeline: int = 0
 
     def plan(self, discard: bool) -> list[str]:
         server = self.config.postgresql
@@ -157,7 +156,6 @@ class _Work:
             segment_bytes = control_data(server).segment_bytes
             past = read_past(server.data_directory, local["timeline"], local["known_end"], segment_bytes)
             other = _past_of_peer(self.peer, primary["timeline"])
-            self.timeline = past[-1].timeline
             since = parted(past, other)
             if since:
                 self.fork = read_fork(server, since, local["known_end"], segment_bytes)
@@ -304,15 +302,8 @@ class _Work:
             raise
 
     def _settle(self) -> None:
-        """Let a standby that was cut off recover, for a clean stop.
-
-        With a fork it refuses to start when it knows of the primary's timeline. It learns of that one from the primary
-        again, when it runs.
-        """
+        """Let a standby that was cut off recover, for a clean stop."""
         server = self.config.postgresql
-        for path in Path(server.data_directory, "pg_wal").glob("*.history"):
-            if int(path.stem, 16) > self.timeline:
-                path.unlink()
         write_standby_signal(server)
         start_server(server, self.timeout)
         try:

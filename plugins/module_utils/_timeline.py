@@ -58,6 +58,15 @@ def parted(own: list[Stretch], other: list[Stretch]) -> list[Stretch]:
     return [*([] if first.begin == first.end else [first]), *own[common:]]
 
 
+def timeline_at(past: list[Stretch], lsn: int) -> int:
+    """The timeline that the byte at a position was written on.
+
+    >>> timeline_at(parse_history("1\\t0/3000060\\tno recovery target specified\\n", 2), parse_lsn("0/3000060"))
+    2
+    """
+    return next(part.timeline for part in past if lsn >= part.begin and (part.end is None or lsn < part.end))
+
+
 def same_number(own: list[Stretch], other: list[Stretch]) -> bool:
     """Both are on timelines of one number that began apart: pg_rewind would take them for the same."""
     return own[-1].timeline == other[-1].timeline and own[-1].begin != other[-1].begin

@@ -52,7 +52,7 @@ class World:
 
 def seen_on_nodes(lab: Lab, why: str) -> str:
     """What somebody would look at on the nodes when something has not come true."""
-    look = "backup-ha status; journalctl -q -o cat -n 12 -u backup-ha-resume -u 'postgresql@*'"
+    look = "backup-ha status; journalctl -q -o short-precise -n 25 -u 'backup-ha-*' -u 'postgresql@*'"
     return "\n".join([why, *(f"--- {node}\n{lab.sh(node, look, check=False)}" for node in NODES)])
 
 

@@ -63,6 +63,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_start_keeps_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     deleted: list[object] = []
     monkeypatch.setattr(_endpoint, "delete", deleted.append)
+    monkeypatch.setattr(_promotion, "control_data", lambda _server: None)
+    monkeypatch.setattr(_promotion, "drop_outvoted_histories", lambda *_arguments: None)
     _promotion.before_start(CONFIG)
     assert deleted == [CONFIG.endpoint]
 
