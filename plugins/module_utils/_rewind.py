@@ -71,7 +71,9 @@ def _run(config: NodeConfig, lock: int) -> str:
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environment, pass_fds=(lock,)) as process:
         said = [line.strip() for line in process.stderr or () if not report_progress(line, time.time())]
     if process.returncode and NEVER_CONNECTED in " ".join(said) and not any(CONNECTED in line for line in said):
-        raise UnreachableError(f"{config.peer} went away before the rewind began, which changed nothing: {said[-1]}")
+        raise UnreachableError(
+            f"{config.peer} went away before the rewind began, so nothing was changed. Run this again when it is back."
+        )
     if process.returncode:
         return f"pg_rewind failed: {' '.join(said[-3:])}"
     # It looks at what was replayed, and WAL may go on beyond that: recovery would replay it.
