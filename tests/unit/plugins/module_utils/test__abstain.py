@@ -59,7 +59,7 @@ def test_it_asks_until_it_is_heard_and_holds_the_lock_until_the_copy_is_there(mo
     monkeypatch.setattr(_abstain, "one", lambda *_arguments: SYSTEM)
     monkeypatch.setattr(_abstain, "has_usable_copy", lambda *_arguments: next(copies))
     monkeypatch.setattr(_abstain, "try_lock", lock)
-    monkeypatch.setattr(_abstain.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(_abstain, "PAUSE_S", 0.0)
     _abstain.abstain(CONFIG)
     assert held == [ABSTAINS, ABSTAINS] and answers == []
 
