@@ -13,13 +13,14 @@ import re
 import shutil
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from . import _endpoint
 from ._clone import holds_user_data
 from ._config import CONFIG_PATH, Endpoint, Postgresql
-from ._errors import BackupHaError
+from ._errors import BackupHaError, DeadlineError
 from ._observe import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
 from ._system import run, unit_is_active
@@ -45,6 +46,7 @@ def survey(
     interface of the subnet that holds it; ``secret_files`` are files whose passwords only their owners may read; of
     ``packages`` those that are not installed are returned.
     """
+    await_boot()
     interfaces = read_interfaces()
     return {
         "assembled": CONFIG_PATH.exists(),
@@ -63,6 +65,12 @@ def survey(
         "postgresql": survey_postgresql(cluster),
         "secret_files": survey_secrets(secret_files or []),
     }
+
+
+def await_boot(limit: float = 30.0) -> None:
+    """SSH answers before a booting server has started PostgreSQL, which would be taken for stopped."""
+    with suppress(DeadlineError):
+        run(["systemctl", "is-system-running", "--wait"], timeout=limit, check=False)
 
 
 def missing_packages(packages: list[str]) -> list[str]:
