@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from tests.scenarios.playbook import ROOT, Outcome
@@ -35,11 +38,30 @@ class Row:
     first: str
     alone: bool
     seconds: float
+    test: str = ""  # which one found it, and in which product: the next run does not repeat it
+    product: str = ""
 
     def keep(self) -> None:
         ROWS.mkdir(parents=True, exist_ok=True)
+        found = replace(self, test=short_name(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]), product=product())
         name = f"{self.workflow}-{self.node}-{self.step}-{self.fault}".replace(" ", "_")
-        (ROWS / f"{name}.json").write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        (ROWS / f"{name}.json").write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+
+
+def short_name(test: str) -> str:
+    """A test's name without the folders that depend on where pytest was started."""
+    return test.rpartition("/")[2]
+
+
+@cache
+def product() -> str:
+    """A digest of all that runs on nodes and control node: what was found holds for this and nothing else."""
+    digest = hashlib.sha256()
+    for folder in ("plugins", "roles", "playbooks"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def ending(outcome: Outcome | None) -> str:
@@ -61,6 +83,13 @@ def page(rows: list[Row]) -> str:
         for row in rows
     ]
     return HEAD + "\n".join(lines) + f"\n\n{len(rows)} runs.\n"
+
+
+def forget_others() -> None:
+    """Drop the rows that were found in another product."""
+    for path in ROWS.glob("*.json"):
+        if json.loads(path.read_text(encoding="utf-8")).get("product") != product():
+            path.unlink()
 
 
 def read_rows() -> list[Row]:
