@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ._errors import BackupHaError
+from ._parameters import STANDBY_MINIMUMS
 
 # The states of src/bin/pg_controldata/pg_controldata.c that a server leaves behind when it was the writer.
 WRITER_STATES = frozenset({"in production", "shutting down", "shut down", "in crash recovery"})
@@ -40,6 +41,7 @@ class ControlData:
     recovery_lsn: str = "0/0"
     recovery_timeline: int = 0
     segment_bytes: int = 16 * 1024 * 1024
+    standby_minimums: dict[str, int] = field(default_factory=dict)  # what a standby must have at least, by parameter
 
     @property
     def was_writer(self) -> bool:
@@ -61,10 +63,13 @@ def parse_control_data(text: str) -> ControlData:
     Raises BackupHaError naming the first line that is missing.
     """
     found: dict[str, str] = {}
+    minimums: dict[str, int] = {}
     for line in text.splitlines():
         label, colon, value = line.partition(":")
         if colon and label.strip() in _FIELDS:
             found[_FIELDS[label.strip()]] = value.strip()
+        elif colon and label.removesuffix(" setting") in STANDBY_MINIMUMS:
+            minimums[STANDBY_MINIMUMS[label.removesuffix(" setting")]] = int(value)
     for label, name in _FIELDS.items():
         if name not in found:
             raise BackupHaError(f"pg_controldata printed no line '{label}'.", output=text[:2000])
@@ -78,4 +83,5 @@ def parse_control_data(text: str) -> ControlData:
         recovery_lsn=found["recovery_lsn"],
         recovery_timeline=int(found["recovery_timeline"]),
         segment_bytes=int(found["segment_bytes"]),
+        standby_minimums=minimums,
     )

@@ -22,7 +22,8 @@ from ._errors import BackupHaError, UnreachableError
 from ._lsn import parse_lsn
 from ._observe import has_cluster_database, observe_replication
 from ._operation import read_operation
-from ._postgres import Connection, SessionError, connect_peer, first_line, in_recovery, one
+from ._parameters import describe_too_small
+from ._postgres import Connection, SessionError, connect_peer, control_data, first_line, in_recovery, one
 from ._promotion import was_primary
 from ._system import run
 
@@ -147,6 +148,7 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
         "system_identifier": facts["system_identifier"],
         "received": position,
         "replayed": facts["replay_lsn"],
+        "too_small": describe_too_small(config.node, _with_control(config, facts)),
         "paused": bool(recovering and one(connection, "SELECT pg_is_wal_replay_paused()")),
         "was_primary": was_primary(),
         "began_to_take_over": began_to_take_over(config.node, read_operation()),
@@ -158,6 +160,11 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
         "last_message": now - silent_s if silent_s is not None else None,
         "last_wal": _written(config.postgresql.data_directory, facts["timeline"], position, segment_size),
     }
+
+
+def _with_control(config: NodeConfig, facts: dict[str, Any]) -> dict[str, Any]:
+    server = config.postgresql
+    return {"unit": server.unit, "settings": facts["settings"], "control": control_data(server).as_dict()}
 
 
 def began_to_take_over(node: str, record: dict[str, Any] | None) -> bool:

@@ -116,6 +116,8 @@ def _unready(evidence: dict[str, Any]) -> list[str]:
             f"{node} was the primary itself and has followed nobody since it started. If {peer} is lost and switched "
             f"off: backup-ha resume --alone."
         ]
+    if local["too_small"]:
+        return list(local["too_small"])
     if local["paused"]:
         return [f"The replay is paused on {node}. Let it go on: SELECT pg_wal_replay_resume()."]
     return _other_history(evidence)

@@ -16,8 +16,10 @@ from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgr
 from ._errors import BackupHaError
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
+from ._parameters import STANDBY_MINIMUMS
 from ._past import read_past
 from ._postgres import (
+    SUPERUSER,
     Connection,
     SessionError,
     connect_local,
@@ -30,16 +32,6 @@ from ._postgres import (
 )
 from ._system import run, unit_states
 from ._unusable import read_unusable
-
-# Parameters that a standby must have at least as large as its primary, else it refuses to start.
-# Source: PostgreSQL documentation, "Hot Standby", section "Administrator's Overview".
-STANDBY_MINIMUMS = (
-    "max_connections",
-    "max_worker_processes",
-    "max_wal_senders",
-    "max_prepared_transactions",
-    "max_locks_per_transaction",
-)
 
 # A primary writes its new timeline to the control file only with the first checkpoint after its promotion.
 _TIMELINE_OF_PRIMARY = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
@@ -156,8 +148,19 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
     except (BackupHaError, SessionError) as error:
         # Nobody is let in: a server that still recovers, or one without a free connection. Its control file knows.
         observed.update(problem=first_line(error), in_recovery=not _is_in_production(observed["control"]))
+    if observed["control"] and not observed["accepting"]:
+        observed["settings"] = _configured(server)
     observed["past"] = _observe_past(server, observed)
     return observed
+
+
+def _configured(server: Postgresql) -> dict[str, str]:
+    """What decides whether a standby starts, as the configuration files have it: no server is needed for that."""
+    ask = ["runuser", "-u", SUPERUSER, "--", f"{server.bin_directory}/postgres", "-D", server.config_directory, "-C"]
+    try:
+        return {name: run([*ask, name], timeout=5).strip() for name in STANDBY_MINIMUMS.values()}
+    except BackupHaError:
+        return {}
 
 
 def _observe_past(server: Postgresql, observed: dict[str, Any]) -> list[dict[str, Any]]:
@@ -197,7 +200,7 @@ def observe_replication(connection: Connection) -> dict[str, Any]:
     if recovering and receivers and receivers[0]["timeline"]:
         facts["timeline"] = max(facts["timeline"], receivers[0]["timeline"])
     lag = standby_lag(facts["lsn"], facts["replay_lsn"], receivers[0] if receivers else None) if recovering else 0
-    settings = ", ".join(f"'{name}'" for name in (*STANDBY_MINIMUMS, "max_slot_wal_keep_size"))
+    settings = ", ".join(f"'{name}'" for name in (*STANDBY_MINIMUMS.values(), "max_slot_wal_keep_size"))
     return {
         **facts,
         "in_recovery": recovering,

@@ -21,7 +21,7 @@ from . import _endpoint
 from ._clone import holds_user_data
 from ._config import CONFIG_PATH, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
-from ._observe import STANDBY_MINIMUMS
+from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
 from ._system import run, unit_is_active
 
@@ -244,7 +244,7 @@ def psql(server: Postgresql, query: str) -> list[dict[str, Any]]:
 
 
 def _survey_running(server: Postgresql) -> dict[str, Any]:
-    settings = ", ".join(f"'{name}'" for name in (*STANDBY_MINIMUMS, *RESTART_SETTINGS, "archive_mode"))
+    settings = ", ".join(f"'{name}'" for name in (*STANDBY_MINIMUMS.values(), *RESTART_SETTINGS, "archive_mode"))
     managed = ", ".join(f"'{name}'" for name in MANAGED_SETTINGS)
     facts = psql(
         server,

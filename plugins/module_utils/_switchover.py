@@ -10,6 +10,7 @@ from typing import Any
 
 from ._config import PRIMARY_TARGET, slot_name
 from ._lsn import format_bytes
+from ._parameters import describe_too_small
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _replication(giver: str, first: dict[str, Any], taker: str, second: dict[str
             f"{taker} does not stream from {giver} (its receiver is {status}), and a switchover needs a secondary "
             f"that does. PostgreSQL's log on {taker} says why."
         ]
-    reasons = []
+    reasons = describe_too_small(taker, second["postgresql"])
     if receiver["slot"] != slot_name(taker):
         reasons.append(f"{taker} streams through the slot {receiver['slot']!r} instead of {slot_name(taker)!r}.")
     lag = second["postgresql"].get("lag_bytes")

@@ -21,6 +21,7 @@ from typing import Any
 from ._config import ENDPOINT_UNIT, slot_name
 from ._lsn import format_bytes, format_lsn, parse_lsn
 from ._operation import LEASE_S
+from ._parameters import describe_too_small
 from ._timeline import Stretch, parted
 
 HEALTHY, DEGRADED, FAILED = "healthy", "degraded", "failed"
@@ -208,6 +209,7 @@ def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node:
         size = format_bytes(fork[1] - fork[0])
         where = f"from {format_lsn(fork[0])} to {format_lsn(fork[1])}"
         reasons.append(f"{secondary} has {size} of WAL that {primary} never got, {where}, and can't follow with it.")
+    reasons += describe_too_small(secondary, database)
     if node["role"] == "stopped":
         return [f"PostgreSQL is stopped on the secondary {secondary}.", *reasons]
     if database.get("system_identifier") not in (None, writer["postgresql"].get("system_identifier")):
@@ -296,6 +298,8 @@ def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[st
         return f"ansible-playbook duet.backup_ha.{left[0]}"
     if _needs_rejoin(primary, secondary, nodes):
         return f"ansible-playbook duet.backup_ha.rejoin (or on {secondary}: backup-ha rejoin)"
+    if describe_too_small(secondary, node["postgresql"]):
+        return f"Raise the parameters on {secondary} as said above."
     if node["role"] == "stopped":
         return f"On {secondary}: systemctl start {node['postgresql'].get('unit', 'postgresql')}"
     return "Wait a moment and look again; if it stays, journalctl -u 'postgresql@*' on the secondary says why."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,6 +115,23 @@ def test_the_primary_dies_after_it_has_stopped(watch: Watch) -> None:
         lab.play("switchover").check()
 
     watch.over(switch_over, primary=cluster.primary)
+
+
+def test_a_promotion_that_answers_late_is_waited_for(watch: Watch) -> None:
+    """Once it is requested it can't be called off, so no deadline ends the wait."""
+    cluster, lab = watch.cluster, watch.cluster.lab
+    slow = "ALTER SYSTEM {} recovery_end_command{}; SELECT pg_reload_conf();"
+
+    def switch_over() -> None:
+        for statement in slow.format("SET", " = 'sleep 8'").split("; "):
+            lab.sql(cluster.secondary, statement)
+        began = time.monotonic()
+        lab.play("switchover", "-e", f"backup_ha_switchover_timeout={TIMEOUT_S}").check()
+        assert time.monotonic() - began > 8
+        for statement in slow.format("RESET", "").split("; "):
+            lab.sql(cluster.secondary, statement)
+
+    watch.over(switch_over, primary=cluster.secondary)
 
 
 @contextmanager

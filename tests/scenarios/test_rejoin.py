@@ -183,3 +183,25 @@ def test_nobody_follows_a_node_that_does_not_answer(cluster: Cluster) -> None:
     assert "The other node does not answer" in words and "accepted" not in words
     lab.power_on(cluster.primary)
     cluster.settle(cluster.primary)
+
+
+def test_a_secondary_whose_wal_the_primary_has_not_kept_becomes_a_fresh_copy(cluster: Cluster) -> None:
+    lab, node = cluster.lab, cluster.secondary
+    keep = "ALTER SYSTEM {} max_slot_wal_keep_size{}"
+    lab.sh(node, f"systemctl stop {UNIT}")
+    lab.sql(cluster.primary, keep.format("SET", " = '16MB'"))
+    lab.sql(cluster.primary, "SELECT pg_reload_conf()")
+    for _segment in range(6):
+        lab.sql(cluster.primary, "SELECT pg_logical_emit_message(false, 'scenario', 'x'); SELECT pg_switch_wal()")
+    lab.sql(cluster.primary, "CHECKPOINT")
+    lost = "SELECT count(*) FROM pg_replication_slots WHERE wal_status = 'lost'"
+    within(10, lambda: lab.sql(cluster.primary, lost) == "1", "the slot has lost its WAL")
+    lab.sql(cluster.primary, keep.format("RESET", ""))
+    lab.sql(cluster.primary, "SELECT pg_reload_conf()")
+    lab.sh(node, f"systemctl start {UNIT}")
+    status = lab.play("status")
+    assert status.verdict == "degraded" and "needs a fresh copy" in status.said, status
+    assert "duet.backup_ha.rejoin" in status.said, status
+    rejoined = lab.play("rejoin").check()
+    assert "was copied anew" in rejoined.said or "copy" in rejoined.said, rejoined
+    cluster.settle(cluster.primary)

@@ -29,6 +29,7 @@ def silent() -> Evidence:
             "received": RECEIVED,
             "replayed": RECEIVED,
             "paused": False,
+            "too_small": [],
             "was_primary": False,
             "began_to_take_over": False,
             "streamed": True,

@@ -33,6 +33,8 @@ wal_level setting:                    replica
 wal_log_hints setting:                on
 Bytes per WAL segment:                16777216
 max_connections setting:              100
+max_prepared_xacts setting:           0
+max_locks_per_xact setting:           64
 Data page checksum version:           0
 Mock authentication nonce:            ffb0979b5ab8f24676ed7e5fdd5046cf582218df17f3dbc50b2eef5cb703b9e6
 """
@@ -53,6 +55,7 @@ def test_a_primary_s_control_file() -> None:
         "recovery_lsn": "0/0",
         "recovery_timeline": 0,
         "segment_bytes": 16777216,
+        "standby_minimums": {"max_connections": 100, "max_prepared_transactions": 0, "max_locks_per_transaction": 64},
     }
 
 

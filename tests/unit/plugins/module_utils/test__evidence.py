@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _evidence
+from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     BackupHaError,
     DeadlineError,
@@ -108,6 +109,7 @@ class World:
             "has_cluster_database": lambda _session: True,
             "was_primary": lambda: False,
             "read_operation": lambda: None,
+            "control_data": lambda _server: ControlData("in archive recovery", "0/3000028", 1, "7", False, True),
             "connect_peer": self.connect_peer,
             "in_recovery": lambda _session: bool(self.peer),
             "ask_port": lambda address, _port: self.ports.get(address, "silent"),

@@ -117,6 +117,12 @@ FINDINGS = [
     pytest.param(changed(evidences.refused(), local={"replayed": None}), NOT_READY, "unknown", id="no position"),
     pytest.param(changed(evidences.refused(), local={"paused": True}), NOT_READY, "paused on node2", id="paused"),
     pytest.param(
+        changed(evidences.refused(), local={"paused": True, "too_small": ["On node2 max_connections is 50."]}),
+        NOT_READY,
+        "max_connections is 50",
+        id="a parameter too small",
+    ),
+    pytest.param(
         changed(evidences.refused(), local={"was_primary": True, "streamed": False}),
         NOT_READY,
         "backup-ha resume --alone",

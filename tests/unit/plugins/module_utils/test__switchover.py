@@ -81,6 +81,11 @@ def other_workload(nodes: dict[str, Node | None]) -> None:
     secondary(nodes)["versions"]["workload"] = "11.0.6"
 
 
+def parameter_too_small(nodes: dict[str, Node | None]) -> None:
+    secondary(nodes)["postgresql"]["settings"]["max_connections"] = "50"
+    secondary(nodes)["postgresql"]["control"]["standby_minimums"] = {"max_connections": 100}
+
+
 def lets_nobody_in(nodes: dict[str, Node | None]) -> None:
     problem = "The local PostgreSQL does not answer: FATAL:  sorry, too many clients already"
     primary(nodes)["postgresql"].update(accepting=False, problem=problem)
@@ -163,6 +168,11 @@ REFUSALS = [
     ),
     pytest.param(
         other_workload, ["node1 has 9.6.7", "node2 has 11.0.6", "the same on both"], id="different workload versions"
+    ),
+    pytest.param(
+        parameter_too_small,
+        ["On node2 max_connections is 50", "primary's is 100", "Raise it"],
+        id="parameter too small",
     ),
     pytest.param(lets_nobody_in, ["node1 lets nobody in", "too many clients"], id="a server that lets nobody in"),
 ]

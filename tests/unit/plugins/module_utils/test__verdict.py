@@ -152,6 +152,20 @@ TABLE = [
         id="a rewind was interrupted",
     ),
     pytest.param(
+        both(
+            worlds.primary(),
+            changed(
+                changed(worlds.stopped("node2"), "postgresql", "settings", to={"max_connections": "50"}),
+                *("postgresql", "control", "standby_minimums"),
+                to={"max_connections": 100},
+            ),
+        ),
+        DEGRADED,
+        ["PostgreSQL is stopped on the secondary node2", "On node2 max_connections is 50 and the primary's is 100"],
+        "Raise the parameters on node2",
+        id="a parameter too small",
+    ),
+    pytest.param(
         both(worlds.primary(), changed(worlds.secondary(), "postgresql", "lag_bytes", to=LAG_LIMIT_BYTES + 1)),
         DEGRADED,
         ["node2 is 16.0 MiB behind node1"],
