@@ -4,7 +4,8 @@
 """Parameters that a standby must have at least as large as its primary.
 
 With a smaller one it does not start; while it runs, its replay pauses, and a promotion would end it. The control file
-of a standby holds what its primary has. Source: PostgreSQL documentation, "Hot Standby", "Administrator's Overview".
+of a standby holds what its primary has. As every start of a node is a standby's start, that holds for a primary, too:
+its values can be raised and not lowered. Source: PostgreSQL documentation, "Hot Standby", "Administrator's Overview".
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def describe_too_small(node: str, database: Mapping[str, Any]) -> list[str]:
     found = too_small(database.get("settings", {}), needed)
     if not found:
         return []
-    listed = ", ".join(f"{name} is {own} and the primary's is {other}" for name, (own, other) in found.items())
+    listed = ", ".join(f"{name} is {own} and the primary has, or had, {other}" for name, (own, other) in found.items())
     return [
         f"On {node} {listed}: with less than the primary PostgreSQL can't replay, nor be promoted, nor start. Raise it "
         f"there ({SETTING_COMMAND}) and restart PostgreSQL: systemctl restart {database['unit']}."

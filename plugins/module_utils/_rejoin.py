@@ -84,8 +84,9 @@ def report(config: NodeConfig, outcome: Outcome, check: bool) -> list[str]:
         lines.append(f"{config.node}: they are kept in {outcome.fork}; read summary.txt there")
     elif lost:
         lines.append(f"{config.node}: they could not be kept and are gone, as was allowed")
-    if outcome.why_copied:
-        lines.append(f"{config.node}: was copied anew: {outcome.why_copied}")
+    if "copy" in outcome.steps:
+        because = f": {outcome.why_copied}" if outcome.why_copied else ""
+        lines.append(f"{config.node}: was copied anew{because}")
     return [*lines, f"{config.node}: follows {config.peer}"]
 
 

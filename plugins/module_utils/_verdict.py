@@ -97,6 +97,7 @@ def _unpaired(cluster: str, writers: list[str]) -> Verdict:
 def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: list[str]) -> Verdict:
     reasons = [f"No node that answers accepts writes: {', '.join(_state(n, o) for n, o in nodes.items() if o)}."]
     reasons += [f"{name} waits: {node['waits']}." for name, node in nodes.items() if node and node.get("waits")]
+    reasons += [said for name, node in nodes.items() if node for said in describe_too_small(name, node["postgresql"])]
     reasons += _silence(silent) + _operation_reasons(nodes)
     followed = _followed_node(nodes)
     if followed in silent:

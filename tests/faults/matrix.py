@@ -18,12 +18,11 @@ HEAD = """# What was broken, when, and what came of it
 Written by `make faults` from its own runs; nothing here is typed by hand. Each row is one run on real servers: the
 fault strikes within a millisecond or two after the node has written the step into its record of the operation. Then
 power and network come back, the same playbook runs again, and a client outside, which has been writing all along, is
-asked what it saw. Every row has passed: never two writers, nothing acknowledged lost, both nodes streaming, the
-endpoint on one node.
+asked what it saw. Every row has passed: never two writers, nothing acknowledged lost (after a failover: nothing beyond
+the announced loss), both nodes streaming, the endpoint on one node.
 
 - *first run*: how the interrupted playbook ended. *Silent* is a control process that was killed.
 - *by itself*: whether somebody served again before the playbook ran a second time.
-
 """
 
 
@@ -74,15 +73,18 @@ def ending(outcome: Outcome | None) -> str:
     return next((word for said, word in words.items() if said in outcome.output), "failed")
 
 
-def page(rows: list[Row]) -> str:
-    """The matrix as a page, in the order of the rows."""
+def page(rows: list[Row], tests: list[str]) -> str:
+    """The matrix as a page, in the order of the rows; ``tests`` are the names of all that belong to it."""
     lines = ["| workflow | node | step | fault | first run | by itself |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [
         f"| {row.workflow} | {row.node} | {row.step.replace('_', ' ')} | {row.fault} | {row.first} "
         f"| {'yes' if row.alone else 'no'} |"
         for row in rows
     ]
-    return HEAD + "\n".join(lines) + f"\n\n{len(rows)} runs.\n"
+    missing = sorted(set(tests) - {row.test for row in rows})
+    rest = "".join(f"- `{name}`\n" for name in missing)
+    said = f"\nNot run, or not passed, since the product was last changed:\n\n{rest}" if missing else ""
+    return f"{HEAD}\n" + "\n".join(lines) + f"\n\n{len(rows)} of {len(tests)} rows.\n{said}"
 
 
 def forget_others() -> None:

@@ -21,9 +21,7 @@ FOLDER = Path(__file__).resolve().parent
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__)
-    parser.add_argument(
-        "-k", dest="expression", help="only rows that match, as for pytest; the page is written when all rows are there"
-    )
+    parser.add_argument("-k", dest="expression", help="only rows that match, as for pytest")
     parser.add_argument("--name", default="fault", help="the labs' name; 1 and 2 are appended (%(default)s)")
     parser.add_argument(
         "--subnet", default="198.18.84.0/24", help="the first lab's; the next one follows (%(default)s)"
@@ -70,10 +68,16 @@ def main() -> int:
             lab("down", worker.name)
     nothing_left = all(worker.code == NOTHING_SELECTED for worker in workers)
     code = 0 if nothing_left else conclude(workers, time.monotonic() - began)
-    if code == 0 and not options.expression:  # every other row was there before
-        matrix.PAGE.write_text(matrix.page(matrix.read_rows()), encoding="utf-8")
-        print(f"faults: {matrix.PAGE}")
+    matrix.PAGE.write_text(matrix.page(matrix.read_rows(), every_test(files)), encoding="utf-8")
+    print(f"faults: {matrix.PAGE}")
     return code
+
+
+def every_test(files: list[str]) -> list[str]:
+    """The names of all rows, whether there is something to be run or not."""
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "tests.scenarios.conftest", "--whole"]
+    listed = subprocess.run([*collect, *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [matrix.short_name(line) for line in listed.splitlines() if "::" in line]
 
 
 if __name__ == "__main__":

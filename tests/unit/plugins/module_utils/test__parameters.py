@@ -36,5 +36,5 @@ def test_one_sentence_names_all_and_says_what_to_do() -> None:
         "control": {"standby_minimums": {"max_connections": 100, "max_wal_senders": 10, "max_worker_processes": 8}},
     }
     (said,) = describe_too_small("node2", database)
-    assert "On node2 max_connections is 50 and the primary's is 100, max_wal_senders is 5 and" in said
+    assert "On node2 max_connections is 50 and the primary has, or had, 100, max_wal_senders is 5 and" in said
     assert "systemctl restart postgresql@15-main.service" in said and "max_worker_processes" not in said

@@ -336,13 +336,14 @@ def test_an_operation_of_somebody_else_goes_first(stage: Stage, monkeypatch: pyt
 
 def test_what_is_said() -> None:
     lost = Fork(FORK_LSN, FORK_LSN + 2048, 1, commits=3)
-    done = report(CONFIG, Outcome(["start"], "/forks/1", lost, "pg_rewind failed"), check=False)
+    done = report(CONFIG, Outcome(["copy", "start"], "/forks/1", lost, "pg_rewind failed"), check=False)
     assert done == [
         "node1: 2.0 KiB of WAL with 3 committed transactions, from 0/3000060 to 0/3000860, never reached node2.",
         "node1: they are kept in /forks/1; read summary.txt there",
         "node1: was copied anew: pg_rewind failed",
         "node1: follows node2",
     ]
+    assert "node1: was copied anew" in report(CONFIG, Outcome(["copy", "start"]), check=False)
     assert "are gone" in report(CONFIG, Outcome(["start"], "", lost), check=False)[1]
     assert report(CONFIG, Outcome([]), check=True) == ["node1: has nothing to do"]
     assert report(CONFIG, Outcome(["await_streaming"]), check=True) == ["node1: has nothing to do"]

@@ -161,7 +161,10 @@ TABLE = [
             ),
         ),
         DEGRADED,
-        ["PostgreSQL is stopped on the secondary node2", "On node2 max_connections is 50 and the primary's is 100"],
+        [
+            "PostgreSQL is stopped on the secondary node2",
+            "On node2 max_connections is 50 and the primary has, or had, 100",
+        ],
         "Raise the parameters on node2",
         id="a parameter too small",
     ),
