@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.matrix import read_rows, short_name
+from tests.scenarios.conftest import cluster, lab, pytest_report_teststatus
+
+__all__ = ["cluster", "lab", "pytest_report_teststatus"]  # pytest finds them here
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--share", default="1/1", help="which part of the matrix, and of how many")
-    parser.addoption("--whole", action="store_true", help="the rows that were found before, too")
+    parser.addoption("--share", help="which part, and of how many, of what is left of the matrix")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--whole"):
+    if not config.getoption("--share"):
         return
     proven = {row.test for row in read_rows()}
     items[:] = [item for item in items if short_name(item.nodeid) not in proven]

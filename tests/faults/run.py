@@ -52,7 +52,7 @@ def main() -> int:
     threads = [
         threading.Thread(
             target=worker.run,
-            args=(["-p", "tests.scenarios.conftest", "--share", f"{number}/{options.labs}", *selection],),
+            args=(["--share", f"{number}/{options.labs}", *selection],),
             daemon=True,
         )
         for number, worker in enumerate(workers, 1)
@@ -75,7 +75,7 @@ def main() -> int:
 
 def every_test(files: list[str]) -> list[str]:
     """The names of all rows, whether there is something to be run or not."""
-    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "tests.scenarios.conftest", "--whole"]
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
     listed = subprocess.run([*collect, *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [matrix.short_name(line) for line in listed.splitlines() if "::" in line]
 
