@@ -136,7 +136,8 @@ def with_section(page: str, text: str) -> str:
 _LOOK = """
 journalctl --since @{since} -o short-precise --no-pager
 echo; echo ==== PostgreSQL
-tail -n 100000 /var/log/postgresql/postgresql-15-main.log | grep -v 'read-only transaction$\\|INSERT INTO duet_' | tail -n 600
+log=/var/log/postgresql/postgresql-15-main.log
+tail -n 100000 $log | grep -v 'read-only transaction$\\|INSERT INTO duet_' | tail -n 600
 echo; echo ==== state; ls -la /var/lib/backup-ha /run/backup-ha; head -c 2000 /var/lib/backup-ha/*.json
 /usr/lib/postgresql/15/bin/pg_controldata /var/lib/postgresql/15/main
 ls -la /var/lib/postgresql/15/main/pg_wal; cat /var/lib/postgresql/15/main/pg_wal/*.history
