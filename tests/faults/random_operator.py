@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from tests.scenarios.support import NODES, PEER, Lab
 BY_ITSELF_S = 8.0  # before she looks for the first time
 LIMIT_S, LOOKS_APART_S = 240.0, 3.0
 COMMANDS = 8
+_LEFT = re.compile(r"The operation '(\w+)' by \S+ is running")
 Say = Callable[[str], None]
 
 
@@ -77,6 +79,10 @@ class Operator:
         if found["verdict"] in ("split", "unassembled"):
             raise FindingError(f"status says {found['verdict']}: {found['reasons']}")
         step = advice(found["next"])
+        left = _LEFT.search(" ".join(found["reasons"]))
+        if step.kind == WAIT and left and not self.patient:
+            # She knows that nothing of hers runs, and need not wait until status does.
+            step = Advice(PLAY, left[1])
         if step.kind == UNKNOWN:
             raise FindingError(f"status names what nobody can follow: {step.what}")
         return step

@@ -105,7 +105,7 @@ def _round(random: Random, number: int) -> Round:
     events = [event for _ in range(faults if command else max(1, faults)) for event in _fault(random)]
     if command:
         events.append(command)
-    return Round(number, random.random() < 0.5, tuple(sorted(events)))
+    return Round(number, random.random() < 0.3, tuple(sorted(events)))
 
 
 def _command(random: Random) -> Event | None:

@@ -82,6 +82,10 @@ class Result:
     rounds: list[Told] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
+    @property
+    def passed(self) -> bool:
+        return not self.findings and any(told.passed for told in self.rounds)
+
     def row(self) -> str:
         """The run as a line of the table."""
         passed = [told for told in self.rounds if told.passed]
@@ -100,7 +104,7 @@ class Result:
     def summary(self) -> str:
         kinds = Counter(event.split()[0] for told in self.rounds for event in told.events)
         events = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        good = "passed" if not self.findings else "FAILED"
+        good = "passed" if self.passed else "FAILED"
         return f"chaos: {good}: seed {self.seed}, {len(self.rounds)} rounds ({events})\n{HEAD}\n{self.row()}"
 
 

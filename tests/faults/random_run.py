@@ -14,6 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from measure.access import written
+from measure.child import ChildError
+from measure.link import LinkError
 from tests.faults import random_report
 from tests.faults.random_acts import Site
 from tests.faults.random_judge import Cover, gone, unexplained
@@ -156,14 +158,14 @@ def carry_out(options: argparse.Namespace, lab: Lab, log: Log, result: Result) -
             watch = watch_over(cluster(lab, log), log.directory)
             with at_work(lab, watch.access, log.directory) as clients:
                 Run(lab, log, result, options.sabotage).rounds(clients, wanted, until)
-        except AssertionError as error:
+        except (AssertionError, ChildError, LinkError, ValueError) as error:
             result.findings.append(str(error))
             log.say(f"FINDING with the seed {options.seed}: {error}")
             collect(lab, log.directory / f"finding-{len(result.findings)}", began)
-            lab.manage("up", "--packages")  # no node stays frozen
+            if options.go_on or options.sabotage:
+                lab.reset(*NODES)
             if not options.go_on or options.sabotage:
                 return
-            lab.reset(*NODES)
 
 
 def main() -> int:
@@ -188,7 +190,7 @@ def main() -> int:
         if not options.sabotage:
             random_report.keep(result)
         log.say(result.summary())
-    return 1 if result.findings else 0
+    return 0 if result.passed else 1
 
 
 if __name__ == "__main__":
