@@ -7,10 +7,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.faults.breaking import World
+from tests.faults.random_clock import shift
 from tests.faults.random_judge import Cover
 from tests.faults.random_plan import PRIMARY, Event
 from tests.scenarios.cluster import Cluster
@@ -108,10 +109,12 @@ class Site:
     frozen: set[str] = field(default_factory=set)
     full: set[str] = field(default_factory=set)
     commands: dict[Event, Command] = field(default_factory=dict)
+    clocks: str = ""  # why the nodes have none of their own
+    shifted: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, cluster: Cluster, directory: Path) -> Site:
-        return cls(cluster, directory, World.of(cluster))
+    def of(cls, cluster: Cluster, directory: Path, clocks: str) -> Site:
+        return cls(cluster, directory, World.of(cluster), clocks=clocks)
 
     @property
     def lab(self) -> Lab:
@@ -141,8 +144,24 @@ class Site:
         for node in list(self.full):
             self.free(node)
         self.world.heal()
+        for node in self.shifted:  # set on its disk
+            shift(self.lab, node, "+0")
+
+    def covers(self) -> list[Cover]:
+        """What the round's failovers may have lost. Times that a node with a wrong clock tells mean nothing."""
+        found = [cover for command in self.commands.values() if (cover := command.cover(time.monotonic()))]
+        return [replace(cover, heard=None) for cover in found] if self.shifted else found
 
     # What breaks
+
+    def set_clock(self, node: str, offset: str) -> str:
+        if self.clocks:
+            return "nothing: there is no clock of its own"
+        if self.world.is_off(node) or node in self.frozen:
+            return "nothing: it is off or frozen"
+        self.shifted.add(node)
+        shift(self.lab, node, offset)
+        return f"{offset} s"
 
     def thaw(self, node: str) -> None:
         if node in self.frozen:
@@ -183,7 +202,8 @@ class Site:
 
     def _command(self, event: Event) -> str:
         name, _space, bound = event.detail.partition(" ")
-        old, off = self.cluster.primary, self.world.is_off(self.cluster.primary)
+        old = PEER[self.node(event)]
+        off = self.world.is_off(old)  # only then she says so
         if name.startswith("@"):
             return self._on_node(event, name[1:], off, bound)
         options: list[str] = []
@@ -238,7 +258,7 @@ def _signal(site: Site, node: str, event: Event) -> str:
 
 
 def _restart(site: Site, node: str, event: Event) -> str:
-    return site.lab.sh(node, f"timeout 30 systemctl restart {event.detail} 2>&1 | head -n 1", check=False)
+    return site.lab.sh(node, f"timeout 30 systemctl restart --no-block {event.detail} 2>&1 | head -n 1", check=False)
 
 
 def _power_off(site: Site, node: str, _event: Event) -> None:
@@ -255,6 +275,7 @@ _BEGIN: dict[str, Callable[[Site, str, Event], str | None]] = {
     "kill_backends": _signal,
     "kill_receiver": _signal,
     "restart": _restart,
+    "clock": lambda site, node, event: site.set_clock(node, event.detail),
 }
 _END: dict[str, Callable[[Site, str, Event], str | None]] = {
     "pause": lambda site, node, _event: site.thaw(node),
@@ -262,4 +283,5 @@ _END: dict[str, Callable[[Site, str, Event], str | None]] = {
     "silence": lambda site, node, _event: site.on(node),
     "cut": lambda site, node, event: site.firewall(node, event, "-D"),
     "disk": lambda site, node, _event: site.free(node),
+    "clock": lambda site, node, _event: site.set_clock(node, "+0"),
 }

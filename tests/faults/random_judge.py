@@ -117,17 +117,15 @@ def unexplained(missing: Sequence[Gone], covers: Sequence[Cover]) -> list[str]:
 
 
 def _unexplained(part: Gone, covers: Sequence[Cover]) -> str:
-    between = [
-        cover
-        for cover in covers
-        if part.last.ended <= cover.ended and (part.next_at is None or part.next_at >= cover.began)
-    ]
-    if not between:
+    # Two failovers in a row may leave one gap: each is asked for its own rows, the later one whether it explains the end.
+    chain = [c for c in covers if part.first.ended <= c.ended and (part.next_at is None or part.next_at >= c.began)]
+    last = [cover for cover in chain if part.last.ended <= cover.ended]
+    if not last:
         return f"{part} are gone, and no failover came between them and the next one"
-    if all(cover.nothing for cover in between):
+    if all(cover.nothing for cover in last):
         return f"{part} are gone after a failover that said that nothing was missing"
-    honest = [c for c in between if c.heard is None or part.first.ended >= c.heard - HEARD_SLACK_S]
+    honest = [c for c in chain if c.heard is None or part.first.ended >= c.heard - HEARD_SLACK_S]
     if all(cover.nothing for cover in honest):
-        early = min(c.heard - part.first.ended for c in between if c.heard is not None)
+        early = min(c.heard - part.first.ended for c in chain if c.heard is not None)
         return f"{part} are gone, the first {early:.1f} s older than the failover said that a loss could be"
     return ""

@@ -23,6 +23,7 @@ FAULTS: dict[str, tuple[int, tuple[float, float]]] = {
     "kill_backends": (1, (0, 0)),
     "kill_receiver": (1, (0, 0)),
     "restart": (3, (0, 0)),  # `detail` is the unit
+    "clock": (2, (3, 20)),  # it is set; `detail` is by how many seconds
 }
 # Which packets: from one role's node to the other, both ways, from the control node's SSH, or from clients.
 CUTS = ("to the other", "from the other", "both ways", "both ways", "control node", "clients")
@@ -35,6 +36,8 @@ UNITS = (
     "bacula-director.service",
     "ssh.service",
 )
+CLOCKS = ("+2", "-2", "+90", "-90", "+7200", "-7200")
+DETAILS = {"cut": CUTS, "restart": UNITS, "clock": CLOCKS}
 # What the operator runs: a playbook, or with @ a command on a node.
 COMMANDS: dict[str, int] = {
     "": 2,
@@ -53,7 +56,7 @@ BOUNDS = ("", "", "", "0", "1048576")  # of a failover's loss, in bytes; none: t
 @dataclass(frozen=True, order=True)
 class Event:
     """`at` and `lasts` are seconds, from the round's beginning and from the event's; `lasts` of a command is when it is
-    killed, 0 for never."""
+    killed, 0 for never. `who` of a failover is the node that takes over."""
 
     at: float
     what: str
@@ -101,7 +104,7 @@ def rounds(seed: int) -> Iterator[Round]:
 
 def _round(random: Random, number: int) -> Round:
     command = _command(random)
-    (faults,) = random.choices((0, 1, 2), (1, 6, 4))
+    (faults,) = random.choices((0, 1, 2, 3), (1, 5, 4, 2))
     events = [event for _ in range(faults if command else max(1, faults)) for event in _fault(random)]
     if command:
         events.append(command)
@@ -112,7 +115,7 @@ def _command(random: Random) -> Event | None:
     (name,) = random.choices(list(COMMANDS), list(COMMANDS.values()))
     at, killed = _seconds(random, 0, 3), _seconds(random, 0.5, 8)
     who = random.choice((PRIMARY, SECONDARY)) if name.startswith("@") else ""
-    if name == "@failover":
+    if name.endswith("failover"):
         who = SECONDARY
     if not name:
         return None
@@ -131,23 +134,30 @@ def _fault(random: Random) -> list[Event]:
     least, most = FAULTS[what][1]
     (who,) = random.choices((PRIMARY, SECONDARY), (3, 2))
     event = Event(_seconds(random, 0, 9), what, who, _seconds(random, least, most))
-    if what == "cut":
-        event = replace(event, detail=random.choice(CUTS))
-    if what == "restart":
-        event = replace(event, detail=random.choice(UNITS))
-    if what in ("kill", "silence") and who == PRIMARY and random.random() < 0.6:
+    if what in DETAILS:
+        event = replace(event, detail=random.choice(DETAILS[what]))
+    if what in ("kill", "silence") and who == PRIMARY and random.random() < 0.7:
         return _failover_after(random, event)
     return [event]
 
 
 def _failover_after(random: Random, loss: Event) -> list[Event]:
     """The operator takes the primary for lost. Power comes back before, during or long after her failover."""
+    failover = _failover(random, SECONDARY, loss.at + _seconds(random, 1, 6))
+    off = round(failover.at - loss.at + _seconds(random, -1, 20), 1)
+    found = [replace(loss, lasts=max(1.0, off)), failover]
+    if random.random() < 0.35:  # and then the new one is lost, too
+        again = Event(round(failover.at + _seconds(random, 2, 12), 1), loss.what, SECONDARY, _seconds(random, 3, 25))
+        found.append(again)
+        if random.random() < 0.5:
+            found.append(_failover(random, PRIMARY, again.at + _seconds(random, 1, 8)))
+    return found
+
+
+def _failover(random: Random, taker: str, at: float) -> Event:
     name = random.choice(("failover", "@failover"))
-    at = round(loss.at + _seconds(random, 1, 6), 1)
     killed = _seconds(random, 0.2, 6) if random.random() < 0.2 else 0.0
-    who = SECONDARY if name.startswith("@") else ""
-    off = round(at - loss.at + _seconds(random, -1, 20), 1)
-    return [replace(loss, lasts=max(1.0, off)), Event(at, "run", who, killed, _bounded(random, name))]
+    return Event(round(at, 1), "run", taker, killed, _bounded(random, name))
 
 
 def _seconds(random: Random, least: float, most: float) -> float:

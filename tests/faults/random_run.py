@@ -18,6 +18,7 @@ from measure.child import ChildError
 from measure.link import LinkError
 from tests.faults import random_report
 from tests.faults.random_acts import Site
+from tests.faults.random_clock import prepare
 from tests.faults.random_judge import Cover, gone, unexplained
 from tests.faults.random_operator import FindingError, Operator
 from tests.faults.random_plan import Round, rounds, steps
@@ -39,6 +40,7 @@ class Run:
     log: Log
     result: Result
     sabotage: str
+    clocks: str = ""  # why the nodes have none of their own
     covers: list[Cover] = field(default_factory=list)
     lost: int = 0
 
@@ -54,7 +56,7 @@ class Run:
         told = Told(wanted.number, primary, [str(event) for event in wanted.events])
         self.result.rounds.append(told)
         self.log.say(f"round {wanted.number}: {primary} is the primary")
-        site = Site.of(Cluster(self.lab, primary), self.log.directory)
+        site = Site.of(Cluster(self.lab, primary), self.log.directory, self.clocks)
         self._break(site, wanted)
         self._await_commands(site)
         site.heal()
@@ -65,7 +67,7 @@ class Run:
         after = operator.restore()
         if self.sabotage:
             self.log.say(f"sabotage: {SABOTAGES[self.sabotage](self.lab, after, clients.run)}")
-        self.covers += [cover for c in site.commands.values() if (cover := c.cover(time.monotonic()))]
+        self.covers += site.covers()
         told.healed(operator, after)
         self._judge(clients, told)
         if self.sabotage:
@@ -156,8 +158,10 @@ def carry_out(options: argparse.Namespace, lab: Lab, log: Log, result: Result) -
         began = time.time()
         try:
             watch = watch_over(cluster(lab, log), log.directory)
+            clocks = prepare(lab)
+            log.say(clocks or "the nodes have clocks of their own")
             with at_work(lab, watch.access, log.directory) as clients:
-                Run(lab, log, result, options.sabotage).rounds(clients, wanted, until)
+                Run(lab, log, result, options.sabotage, clocks).rounds(clients, wanted, until)
         except (AssertionError, ChildError, LinkError, ValueError) as error:
             result.findings.append(str(error))
             log.say(f"FINDING with the seed {options.seed}: {error}")

@@ -128,3 +128,12 @@ def test_lost_rows_that_nothing_explains(covers: list[Cover], why: str) -> None:
 def test_each_gap_needs_a_failover_of_its_own() -> None:
     (said,) = unexplained(gone(ROWS, without(3, 7)), [Cover(3.2, 3.8)])
     assert "(7 to 7)" in said
+
+
+def test_two_failovers_in_a_row_explain_one_gap() -> None:
+    """The first one lost row 3, and the second one rows 4 and 5, which the first one's primary had written."""
+    missing = gone(ROWS, without(3, 4, 5))
+    assert unexplained(missing, [Cover(3.2, 3.8, heard=2.5), Cover(5.2, 5.8, heard=4.5)]) == []
+    assert "no failover came between" in unexplained(missing, [Cover(3.2, 3.8, heard=2.5)])[0]
+    assert "nothing was missing" in unexplained(missing, [Cover(3.2, 3.8), Cover(5.2, 5.8, nothing=True)])[0]
+    assert "older than" in unexplained(missing, [Cover(5.2, 5.8, heard=5.5)])[0]

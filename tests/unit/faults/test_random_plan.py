@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.random_acts import _BEGIN, _END
-from tests.faults.random_plan import COMMANDS, CUTS, FAULTS, UNITS, Event, Round, plan, steps
+from tests.faults.random_plan import COMMANDS, DETAILS, FAULTS, Event, Round, plan, steps
 
 SEEDS = range(60)
 ROUNDS = 40
@@ -30,14 +30,14 @@ def test_a_longer_run_begins_with_the_shorter_one() -> None:
 
 def test_a_seed_stays_what_it_was() -> None:
     """A finding is named by its seed: whoever changes this changes what earlier seeds mean."""
-    assert plan(89, 1) == [Round(1, True, (Event(3.7, "kill_backends", "primary"),))]
+    assert plan(203, 1) == [Round(1, False, (Event(7.5, "kill_backends", "primary"),))]
 
 
 def test_everything_happens_somewhere() -> None:
     events = [event for wanted in every() for event in wanted.events]
     assert {event.what for event in events} == {*FAULTS, "run"}
-    assert {event.detail for event in events if event.what == "cut"} == set(CUTS)
-    assert {event.detail for event in events if event.what == "restart"} == set(UNITS)
+    for what, details in DETAILS.items():
+        assert {event.detail for event in events if event.what == what} == set(details)
     commands = {event.detail.split()[0] for event in events if event.what == "run"}
     assert commands == set(COMMANDS) - {""}
     assert any(event.what == "run" and event.lasts for event in events), "no command is ever killed"
@@ -47,11 +47,11 @@ def test_every_event_can_be_done() -> None:
     for wanted in every():
         assert wanted.events, wanted
         for event in wanted.events:
-            assert 0 <= event.at < 20 and 0 <= event.lasts < 30, event
+            assert 0 <= event.at < 40 and 0 <= event.lasts < 30, event
             assert event.what == "run" or event.what in _BEGIN, event
             assert event.what == "run" or not event.lasts or event.what in _END, event
             assert event.who or not event.detail.startswith("@"), event
-            assert "failover" not in event.detail or not event.who or event.who == "secondary", event
+            assert event.who or "failover" not in event.detail, event
 
 
 def test_an_end_comes_after_its_beginning() -> None:
@@ -71,7 +71,7 @@ def test_an_end_comes_after_its_beginning() -> None:
     ("event", "words"),
     [
         (Event(1.0, "cut", "primary", 2.0, "clients"), "cut clients primary (2.0 s)"),
-        (Event(1.0, "run", "", 0.0, "failover 0"), "run failover 0"),
+        (Event(1.0, "run", "secondary", 0.0, "failover 0"), "run failover 0 secondary"),
     ],
 )
 def test_an_event_says_what_it_is(event: Event, words: str) -> None:
