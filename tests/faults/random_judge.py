@@ -117,7 +117,7 @@ def unexplained(missing: Sequence[Gone], covers: Sequence[Cover]) -> list[str]:
 
 
 def _unexplained(part: Gone, covers: Sequence[Cover]) -> str:
-    # Two failovers in a row may leave one gap: each is asked for its own rows, the later one whether it explains the end.
+    # Two failovers in a row may leave one gap, of which the later one explains the end.
     chain = [c for c in covers if part.first.ended <= c.ended and (part.next_at is None or part.next_at >= c.began)]
     last = [cover for cover in chain if part.last.ended <= cover.ended]
     if not last:
