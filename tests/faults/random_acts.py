@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.faults.breaking import World
-from tests.faults.random_clock import shift
+from tests.faults.random_clock import PRELOAD, shift
 from tests.faults.random_judge import Cover
 from tests.faults.random_plan import PRIMARY, Event
 from tests.scenarios.cluster import Cluster
@@ -223,7 +223,7 @@ class Site:
         if name == "failover":
             words += ["--yes", *(["--primary-is-off"] if off else []), *(["--max-loss-bytes", bound] if bound else [])]
         limit = event.lasts or 120
-        script = f"timeout -s KILL {limit} {' '.join(words)} < /dev/null 2>&1"
+        script = f"{PRELOAD}; timeout -s KILL {limit} {' '.join(words)} < /dev/null 2>&1"
         log = self.directory / f"{time.time_ns():x}-{name}-{node}.log"
         with log.open("w", encoding="utf-8") as file:
             command = ["podman", "exec", f"{self.lab.name}-{node}", "bash", "-c", script]

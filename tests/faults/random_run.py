@@ -158,7 +158,7 @@ def carry_out(options: argparse.Namespace, lab: Lab, log: Log, result: Result) -
         began = time.time()
         try:
             watch = watch_over(cluster(lab, log), log.directory)
-            clocks = prepare(lab)
+            clocks = prepare(lab, log.directory)
             log.say(clocks or "the nodes have clocks of their own")
             with at_work(lab, watch.access, log.directory) as clients:
                 Run(lab, log, result, options.sabotage, clocks).rounds(clients, wanted, until)
