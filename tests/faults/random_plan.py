@@ -146,6 +146,9 @@ def _failover_after(random: Random, loss: Event) -> list[Event]:
     failover = _failover(random, SECONDARY, loss.at + _seconds(random, 1, 6))
     off = round(failover.at - loss.at + _seconds(random, -1, 20), 1)
     found = [replace(loss, lasts=max(1.0, off)), failover]
+    if random.random() < 0.4:  # what it writes last does not reach the other one
+        begin = round(max(0.0, loss.at - _seconds(random, 0.5, 4)), 1)
+        found.append(Event(begin, "cut", SECONDARY, round(loss.at - begin + _seconds(random, 0, 8), 1), "both ways"))
     if random.random() < 0.35:  # and then the new one is lost, too
         again = Event(round(failover.at + _seconds(random, 2, 12), 1), loss.what, SECONDARY, _seconds(random, 3, 25))
         found.append(again)
