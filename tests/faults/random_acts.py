@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.faults.breaking import World
 from tests.faults.random_clock import PRELOAD, shift
 from tests.faults.random_judge import Cover
+from tests.faults.random_operator import CUT_OFF
 from tests.faults.random_plan import PRIMARY, Event
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.playbook import Running
@@ -206,7 +207,7 @@ class Site:
         off = self.world.is_off(old)  # only then she says so
         if name.startswith("@"):
             return self._on_node(event, name[1:], off, bound)
-        options: list[str] = []
+        options = [*CUT_OFF] if name == "switchover" else []
         if name == "failover":
             options += ["-e", f"backup_ha_failover_confirmed={old}"]
             options += ["-e", f"backup_ha_primary_is_off={old}"] if off else []

@@ -16,6 +16,8 @@ BY_ITSELF_S = 8.0  # before she looks for the first time
 LIMIT_S, LOOKS_APART_S = 240.0, 3.0
 COMMANDS = 8
 _LEFT = re.compile(r"The operation '(\w+)' by \S+ is running")
+# Bacula's packages bring a job for every night, which waits for a storage daemon that is not there.
+CUT_OFF = ("-e", "backup_ha_on_busy=cancel")
 Say = Callable[[str], None]
 
 
@@ -104,6 +106,7 @@ class Operator:
     def _play(self, playbook: str, primary: str | None) -> None:
         gone = PEER[primary] if primary else self.old
         options = ("-e", f"backup_ha_failover_confirmed={gone}") if playbook == "failover" else ()
+        options = CUT_OFF if playbook == "switchover" else options
         outcome = self.lab.play(playbook, *options, timeout=150)
         self.say(f"she ran {playbook}: code {outcome.code} after {outcome.seconds:.0f} s")
 

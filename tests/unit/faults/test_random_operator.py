@@ -95,7 +95,7 @@ def test_healthy_is_not_believed_without_a_look() -> None:
         her.restore()
 
 
-@pytest.mark.parametrize(("patient", "done"), [(False, ["switchover"]), (True, [])])
+@pytest.mark.parametrize(("patient", "done"), [(False, ["switchover -e backup_ha_on_busy=cancel"]), (True, [])])
 def test_what_she_knows_is_interrupted_is_run_again(patient: bool, done: list[str]) -> None:
     wait = verdict("degraded", "Wait a moment and look again.", "The operation 'switchover' by root@vm is running.")
     her, lab = operator(wait, HEALTHY, patient=patient)
@@ -143,4 +143,4 @@ def test_she_does_not_wait_for_ever() -> None:
 def test_a_killed_playbook_is_run_again_before_she_looks() -> None:
     her, lab = operator(HEALTHY)
     her.again("switchover")
-    assert lab.done == ["switchover"] and not her.alone
+    assert lab.done == ["switchover -e backup_ha_on_busy=cancel"] and not her.alone
