@@ -188,6 +188,8 @@ def main() -> int:
     try:
         lab.up()
         carry_out(options, lab, log, result)
+    except KeyboardInterrupt:
+        result.findings.append("interrupted by hand")
     finally:
         if not options.keep:
             lab.down()
