@@ -25,6 +25,10 @@ each node directly. After each round everything is mended and the operator does 
 *healthy*. A run fails when two nodes were writers at the same time, when an acknowledged row is gone that no failover
 had announced, when the nodes' rows differ, or when `status` does not lead to a healthy cluster within four minutes.
 
+The nodes share a machine, so two faults are imitated: a full disk is a limit on the size of every file of PostgreSQL's,
+which its WAL meets at once and which leaves smaller files alone; and a clock that is set is a library between the clock
+and PostgreSQL, the collection and SSH sessions, not the Director.
+
 - *by itself*: rounds in which the cluster was in order without a command.
 - *lost*: rows that a failover lost, as it had announced; replication is asynchronous.
 
