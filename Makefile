@@ -3,7 +3,7 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup lab lab-down demo test lint sanity unit scenarios faults molecule bench clean
+.PHONY: help setup lab lab-down demo test lint sanity unit scenarios faults chaos molecule bench clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -36,8 +36,12 @@ unit: setup ## unit tests
 scenarios: setup ## the scenarios, on labs of their own
 	@$(PY) tests/scenarios/run.py
 
-faults: setup ## break role changes at every step, and write docs/faults.md (an hour)
+faults: setup ## break role changes at every step, write docs/faults.md (an hour), then chaos
 	@$(PY) tests/faults/run.py
+	@$(PY) tests/faults/random_run.py
+
+chaos: setup ## random events on a cluster: MINUTES=10 SEED=N (a new one)
+	@$(PY) tests/faults/random_run.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 molecule: setup ## the Molecule scenario alone
 	@molecule test
