@@ -18,7 +18,7 @@ from ._config import Postgresql
 from ._errors import BackupHaError, UnreachableError
 from ._lsn import format_lsn, parse_lsn
 from ._postgres import Connection, SessionError, rows
-from ._timeline import Stretch, segments
+from ._timeline import Stretch, segment_name, segment_number, segments
 
 WALDUMP_TIMEOUT_S = 600.0
 # As pg_waldump of PostgreSQL 13 to 17 prints them.
@@ -26,6 +26,7 @@ _RECORD = re.compile(r"^rmgr: (\w+) +len .*? tx: +(\d+), lsn: ([0-9A-F]+/[0-9A-F
 _RELATION = re.compile(r"blkref #0: rel (\d+)/(\d+)/(\d+)")
 _TUPLES = re.compile(r"(\d+) tuples|ntuples: (\d+)")
 _END = re.compile(r"error in WAL record at ([0-9A-F/]+):.*?(?: at ([0-9A-F]+/[0-9A-F]+))?(?::|$)")
+_NOTHING_THERE = ("could not find a valid record after", "could not find file")
 _CHANGES = {"INSERT": "inserted", "MULTI_INSERT": "inserted", "UPDATE": "updated", "HOT_UPDATE": "updated"}
 _CHANGES["DELETE"] = "deleted"
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast")
@@ -97,7 +98,7 @@ def read_fork(server: Postgresql, stretches: list[Stretch], known_end: int, segm
     directory = Path(server.data_directory, "pg_wal")
     for stretch in stretches:
         ends_before = fork.end
-        _dump(server, directory, stretch, fork)
+        _dump(server, directory, stretch, fork, segment_bytes)
         end = fork.end if stretch.end is None else stretch.end
         if end > stretch.begin:
             names = segments(stretch.timeline, stretch.begin, end, segment_bytes)
@@ -111,10 +112,28 @@ def read_fork(server: Postgresql, stretches: list[Stretch], known_end: int, segm
     return fork if fork.end > fork.begin else None
 
 
-def _dump(server: Postgresql, directory: Path, stretch: Stretch, fork: Fork) -> None:
+def files_to_read(present: Iterable[str], stretch: Stretch, segment_bytes: int) -> list[str]:
+    """The first and the last segment for pg_waldump; none where the first one is gone. Pure.
+
+    Without names it takes the size of a segment from any file of the folder, and one that was made in advance has none.
+    """
+    first = segment_name(stretch.timeline, stretch.begin, segment_bytes)
+    if stretch.end is not None:
+        last = segment_name(stretch.timeline, stretch.end - 1, segment_bytes)
+    else:
+        names = [name for name in present if segment_number(name, segment_bytes) is not None and name[:8] == first[:8]]
+        last = max([first, *names])
+    return [first, last] if first in present else []
+
+
+def _dump(server: Postgresql, directory: Path, stretch: Stretch, fork: Fork, segment_bytes: int) -> None:
+    files = files_to_read({path.name for path in directory.iterdir()}, stretch, segment_bytes)
+    if not files:
+        return
     argv = [f"{server.bin_directory}/pg_waldump", f"--path={directory}", f"--timeline={stretch.timeline}"]
     argv += [f"--start={format_lsn(stretch.begin)}"]
     argv += [f"--end={format_lsn(stretch.end)}"] if stretch.end is not None else []
+    argv += files
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, env=environment, stdout=pipe, stderr=pipe, text=True, errors="replace") as process:
@@ -129,7 +148,11 @@ def _dump(server: Postgresql, directory: Path, stretch: Stretch, fork: Fork) -> 
     if process.returncode < 0:
         raise BackupHaError(f"pg_waldump did not read the WAL from {format_lsn(stretch.begin)} on: it was ended.")
     if stretch.end is None:
-        fork.end = max(fork.end, end_of_wal(said) or 0)
+        end = end_of_wal(said)
+        if end is None and process.returncode and not any(words in said for words in _NOTHING_THERE):
+            # Else what is there would be taken for gone, and given up.
+            raise BackupHaError(f"pg_waldump did not read the WAL from {format_lsn(stretch.begin)} on: {said.strip()}")
+        fork.end = max(fork.end, end or 0)
 
 
 def name_tables(

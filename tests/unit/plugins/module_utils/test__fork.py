@@ -16,6 +16,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import Back
 from ansible_collections.duet.backup_ha.plugins.module_utils._fork import (
     Fork,
     end_of_wal,
+    files_to_read,
     name_tables,
     read_fork,
     take_in,
@@ -116,6 +117,31 @@ def test_wal_that_is_gone_is_named(server: Postgresql, tmp_path: Path, monkeypat
     says(tmp_path, monkeypatch, "", "pg_waldump: error: could not find file\n", 1)
     gone = read_fork(server, [Stretch(1, 0x5000028)], 0x5000100, SEGMENT)
     assert gone is not None and gone.missing == ["000000010000000000000005"] and gone.segments == []
+
+
+@pytest.mark.parametrize(
+    ("stretch", "files"),
+    [
+        (Stretch(1, BEGIN), ["000000010000000000000003", "000000010000000000000004"]),
+        (Stretch(1, BEGIN, 0x4000000), ["000000010000000000000003", "000000010000000000000003"]),
+        (Stretch(1, BEGIN, 0x4000001), ["000000010000000000000003", "000000010000000000000004"]),
+        (Stretch(2, 0x5000010), ["000000020000000000000005", "000000020000000000000005"]),
+        (Stretch(1, 0x2000000), []),
+    ],
+)
+def test_the_first_and_the_last_file_are_named(stretch: Stretch, files: list[str]) -> None:
+    """One that was made in advance has no header yet, and must not be the one that tells how large they are."""
+    present = ["000000010000000000000004", "000000010000000000000003", "000000020000000000000005", "00000002.history"]
+    assert files_to_read([*present, "000000010000000000000003.partial"], stretch, SEGMENT) == files
+
+
+def test_a_reader_that_fails_is_no_proof_that_wal_is_gone(
+    server: Postgresql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "pg_waldump: error: WAL segment size must be a power of two between 1 MB and 1 GB"
+    says(tmp_path, monkeypatch, "", said, 1)
+    with pytest.raises(BackupHaError, match="a power of two between"):
+        read_fork(server, [Stretch(1, BEGIN)], 0x35C3470, SEGMENT)
 
 
 def test_a_fork_over_two_timelines(server: Postgresql) -> None:
