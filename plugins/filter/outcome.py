@@ -40,6 +40,10 @@ options:
     description: The node that decides, when there is one.
     type: str
     default: ""
+  began:
+    description: Whether something may have been changed.
+    type: bool
+    default: false
   passed:
     description: Whether the point of no return is known to be behind.
     type: bool
@@ -69,12 +73,14 @@ def outcome(
     before: Any = ("", ""),
     wanted: Any = ("", ""),
     leader: str = "",
+    began: bool = False,
     passed: bool = False,
     rehearsal: bool = False,
 ) -> dict[str, Any]:
     """Plain data in, plain data out; the decisions are in module_utils/_outcome.py."""
     first, second = tuple(before), tuple(wanted)
-    return answer(operation, nodes, (first[0], first[1]), (second[0], second[1]), leader or None, passed, rehearsal)
+    roles = (first[0], first[1]), (second[0], second[1])
+    return answer(operation, nodes, *roles, leader or None, began, passed, rehearsal)
 
 
 class FilterModule:

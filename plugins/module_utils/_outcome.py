@@ -38,25 +38,28 @@ def reasons_of(name: str, node: dict[str, Any]) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def outcome(nodes: dict[str, dict[str, Any]], leader: str | None = None, passed: bool = False) -> tuple[str, list[str]]:
+def outcome(
+    nodes: dict[str, dict[str, Any]], leader: str | None = None, began: bool = False, passed: bool = False
+) -> tuple[str, list[str]]:
     """The word for the whole cluster, and the reasons, as sentences; none when it is done.
 
     ``nodes`` holds ``failure`` (the result of the task that failed) and ``lost`` for each; ``leader`` is the node that
-    decides, as the giving one of a switchover; ``passed``: the point of no return is known to be behind.
+    decides, as the giving one of a switchover; ``began``: something may have been changed; ``passed``: the point of no
+    return is known to be behind.
     """
     words = {name: word_of(node) for name, node in nodes.items()}
-    found = set(words.values())
     reasons = [reason for name in _leader_first(nodes, leader) for reason in reasons_of(name, nodes[name])]
     if leader and words.get(leader) not in (None, "done", "lost"):
         reasons = reasons_of(leader, nodes[leader])  # the other one only knows that nothing came of it
-    return _whole(words, found, leader, passed), list(dict.fromkeys(reasons))
+    return _whole(words, leader, began, passed), list(dict.fromkeys(reasons))
 
 
 def _leader_first(nodes: dict[str, Any], leader: str | None) -> list[str]:
     return sorted(nodes, key=lambda name: name != leader)
 
 
-def _whole(words: dict[str, str], found: set[str], leader: str | None, passed: bool) -> str:
+def _whole(words: dict[str, str], leader: str | None, began: bool, passed: bool) -> str:
+    found = set(words.values())
     if found <= {"done"}:
         return "done"
     if "in_doubt" in found or passed:
@@ -66,7 +69,7 @@ def _whole(words: dict[str, str], found: set[str], leader: str | None, passed: b
             return word
     if leader and words.get(leader) in ("refused", "failed"):
         return words[leader]
-    if "lost" in found:
+    if "lost" in found and began:
         return "in_doubt"
     return "failed" if "failed" in found else "refused"
 
@@ -85,10 +88,11 @@ def answer(
     before: tuple[str | None, str | None],
     wanted: tuple[str | None, str | None],
     leader: str | None = None,
+    began: bool = False,
     passed: bool = False,
     rehearsal: bool = False,
 ) -> dict[str, Any]:
     """The document for programs. A rehearsal that nothing speaks against is ``planned``, and changes no roles."""
-    word, reasons = outcome(nodes, leader, passed)
+    word, reasons = outcome(nodes, leader, began, passed)
     word = "planned" if rehearsal and word == "done" else word
     return {"operation": operation, "outcome": word, "reasons": reasons, **roles_after(word, before, wanted)}

@@ -25,13 +25,16 @@ from ._forecast import (
     say_s,
 )
 from ._observe import observe_waits
-from ._postgres import Connection, connect_local, one, rows
+from ._postgres import Connection, connect_local, rows
 from ._stop_measure import archive_file_s, checkpoint
 from ._system import systemctl, unit_states
 
 CHECKPOINTS = 2
-# How long a session that was told to end may take.
+# How long sessions that are told to end may take.
 END_STREAM_S = 5.0
+_END_STREAMS = """
+SELECT coalesce(nullif(application_name, ''), usename) AS name, pg_terminate_backend(pid)
+  FROM pg_stat_activity WHERE backend_type = 'walsender' AND usename <> %s"""
 
 
 @dataclass(frozen=True)
@@ -126,26 +129,21 @@ def stop_workload(config: NodeConfig, budget: Budget) -> None:
 def end_streams(config: NodeConfig) -> list[str]:
     """End what streams WAL to others, which the stop would wait for. Returns their names.
 
-    Just before the stop, because they come back. A session that does not end would hold the stop up: then it fails.
+    Just before the stop, because they come back. A session whose client takes nothing any more hangs while it says
+    goodbye, and ends only when it is told again. One that does not end at all would hold the stop up: then it fails.
     """
+    names: set[str] = set()
+    deadline = time.monotonic() + END_STREAM_S
     with closing(connect_local(config.postgresql)) as connection:
-        ended = rows(
-            connection,
-            "SELECT pid, coalesce(nullif(application_name, ''), usename) AS name, pg_terminate_backend(pid) "
-            "FROM pg_stat_replication WHERE usename <> %s",
-            REPLICATION_ROLE,
-        )
-        deadline = time.monotonic() + END_STREAM_S
-        pids = [stream["pid"] for stream in ended]
-        while one(connection, "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", pids):
+        while found := rows(connection, _END_STREAMS, REPLICATION_ROLE):
+            names |= {stream["name"] for stream in found}
             if time.monotonic() > deadline:
-                names = ", ".join(stream["name"] for stream in ended)
                 raise BackupHaError(
-                    f"A session that streams WAL from {config.node} to others does not end ({names}), and the stop "
-                    f"would wait for it."
+                    f"A session that streams WAL from {config.node} to others does not end "
+                    f"({', '.join(sorted(names))}), and the stop would wait for it."
                 )
-            time.sleep(0.01)
-    return sorted(stream["name"] for stream in ended)
+            time.sleep(0.02)
+    return sorted(names)
 
 
 def serve_on(config: NodeConfig) -> None:
