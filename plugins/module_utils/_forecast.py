@@ -64,10 +64,11 @@ class Forecast:
 def say_s(seconds: float) -> str:
     """Seconds as a person says them.
 
-    >>> say_s(0.234), say_s(12.34)
-    ('0.2 s', '12 s')
+    >>> say_s(0.234), say_s(2.34), say_s(12.34)
+    ('0.23 s', '2.3 s', '12 s')
     """
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    decimals = 0 if seconds >= 10 else 1 if seconds >= 1 else 2
+    return f"{seconds:.{decimals}f} s"
 
 
 def seconds_per_file(done: Sequence[tuple[float, float]], ready: Sequence[float], now: float) -> float | None:

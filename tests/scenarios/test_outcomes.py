@@ -13,6 +13,7 @@ from tests.scenarios.cluster import DIRECTOR, Cluster, postmaster_starts
 from tests.scenarios.playbook import Outcome
 from tests.scenarios.support import Lab, within
 
+CLUSTER = "duet"  # as the lab's inventory names it
 CHECKPOINTER = "pgrep -f 'postgres: 15/main: checkpointer'"
 
 
@@ -25,11 +26,11 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ended(cluster: Cluster, outcome: Outcome, word: str, **roles: str | None) -> dict[str, Any]:
     """The playbook ended so; return what it said to programs."""
-    (found,) = outcome.stats.values()
+    found = outcome.stats[CLUSTER]
     assert found["operation"] == "switchover" and found["outcome"] == word, (found, str(outcome))
     assert (outcome.code == 0) == (word in ("done", "planned")), outcome
     assert bool(found["reasons"]) == (outcome.code != 0), found
-    assert f"Switchover of {next(iter(outcome.stats))}: {word}." in outcome.said, outcome
+    assert f"Switchover of {CLUSTER}: {word}." in outcome.said, outcome
     wanted = {"primary": cluster.primary, "secondary": cluster.secondary, **roles}
     assert {role: found[role] for role in wanted} == wanted, found
     return dict(found)
@@ -63,7 +64,7 @@ def test_done_although_it_is_slow_and_in_progress_meanwhile(cluster: Cluster) ->
         running = lab.start("switchover")
         within(60, lambda: step(lab, cluster.primary) == "checkpoint", "the checkpoints before the stop have begun")
         second = lab.play("switchover")
-        (found,) = second.stats.values()
+        found = second.stats[CLUSTER]
         assert found["outcome"] == "in_progress" and "is still running" in found["reasons"][0], found
     outcome = running.wait()
     said = ended(cluster, outcome, "done", **exchanged(cluster))
@@ -77,10 +78,11 @@ def test_done_although_it_is_slow_and_in_progress_meanwhile(cluster: Cluster) ->
 @contextmanager
 def foreign_stream(lab: Lab, node: str) -> Iterator[str]:
     """pg_receivewal, which the server would wait for without a bound; yields how to find it."""
-    find = "pgrep -x pg_receivewal"
+    find = "pgrep -n -x pg_receivewal"
+    who = "setpriv --reuid=postgres --regid=postgres --clear-groups"  # runuser would stop together with it
     where = "dbname=postgres application_name=foreign options='-c wal_sender_timeout=0'"
     receive = f'/usr/lib/postgresql/15/bin/pg_receivewal --no-loop -D /tmp/foreign -d "{where}"'
-    script = f"cd /; mkdir -p /tmp/foreign; chown postgres /tmp/foreign; exec runuser -u postgres -- {receive}"
+    script = f"cd /; mkdir -p /tmp/foreign; chown postgres /tmp/foreign; exec {who} {receive}"
     client = lab.spawn(node, script)
     try:
         seen = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'foreign' AND state = 'streaming'"
@@ -94,8 +96,7 @@ def foreign_stream(lab: Lab, node: str) -> Iterator[str]:
 def test_refused_for_a_stream_that_is_frozen_and_done_when_it_may_be_ended(cluster: Cluster) -> None:
     lab = cluster.lab
     with foreign_stream(lab, cluster.primary) as find, frozen(lab, cluster.primary, find):
-        with lab.unchanged():
-            refused = lab.play("switchover")
+        refused = lab.play("switchover")
         said = ended(cluster, refused, "refused")
         assert "foreign" in said["reasons"][0] and "backup_ha_on_foreign_streamers: end" in said["reasons"][0], said
         outcome = lab.play("switchover", "-e", "backup_ha_on_foreign_streamers=end")
@@ -131,12 +132,26 @@ def test_in_doubt_when_the_new_primary_is_not_reached_from_outside(cluster: Clus
     cluster.settle(cluster.secondary)
 
 
-def test_failed_before_anything_of_the_roles_was_touched(cluster: Cluster) -> None:
+def and_one_that_is_silent(document: dict[str, Any]) -> None:
+    """A second cluster, of servers that do not exist."""
+    clusters = document["backup_ha"]["children"]
+    known = clusters[CLUSTER]
+    hosts = {f"silent{number}": {"ansible_host": f"198.18.0.{number}"} for number in (1, 2)}
+    clusters["silent"] = {"hosts": hosts, "vars": {**known["vars"], "backup_ha_cluster": "silent"}}
+
+
+def test_failed_and_refused_when_there_are_two_clusters(cluster: Cluster) -> None:
+    """One fails before anything of its roles was touched; the other one does not answer."""
     lab = cluster.lab
+    inventory = lab.write_inventory("two-clusters", and_one_that_is_silent)
     lab.sql(cluster.primary, "ALTER TABLE backup_ha.file RENAME TO away", "backup_ha")
     try:
-        said = ended(cluster, lab.play("switchover"), "failed")
+        outcome = lab.play("switchover", inventory=inventory)
+        said = ended(cluster, outcome, "failed")
         assert "relation" in said["reasons"][0], said
+        other = outcome.stats["silent"]
+        assert other["outcome"] == "refused" and "does not answer over SSH" in other["reasons"][0], other
+        assert other["primary"] is other["secondary"] is None, other
     finally:
         lab.sql(cluster.primary, "ALTER TABLE backup_ha.away RENAME TO file", "backup_ha")
     assert cluster.settle() == cluster.primary

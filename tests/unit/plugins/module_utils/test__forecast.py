@@ -103,7 +103,7 @@ def test_a_node_that_measured_nothing_forecasts_what_it_can() -> None:
 @pytest.mark.parametrize(
     ("forecast", "sentence"),
     [
-        (QUICK, "The stop will take about 0.1 s (0.1 s for its checkpoint); nobody will write for about 0.2 s."),
+        (QUICK, "The stop will take about 0.10 s (0.05 s for its checkpoint); nobody will write for about 0.20 s."),
         (
             Forecast("node1", 12.0, archive_files=1, archive_s=2.0, replay_s=3.0, before_s=40.0),
             "The stop will take about 14 s (12 s for its checkpoint, 2.0 s for 1 WAL file to be archived, and 3.0 s "
@@ -112,7 +112,7 @@ def test_a_node_that_measured_nothing_forecasts_what_it_can() -> None:
         ),
         (
             Forecast("node1", 0.0, archive_files=4, archive_s=8.0),
-            "The stop will take about 8.1 s (0.0 s for its checkpoint, 8.0 s for 4 WAL files to be archived); nobody "
+            "The stop will take about 8.1 s (0.00 s for its checkpoint, 8.0 s for 4 WAL files to be archived); nobody "
             "will write for about 8.2 s.",
         ),
     ],
@@ -156,7 +156,7 @@ def test_whatever_is_not_refused_fits(
 
 def test_what_came_is_compared() -> None:
     assert compare(QUICK.as_dict(), {"stop_s": 0.04, "without_writer_s": 11.2}) == (
-        "The stop took 0.0 s (forecast: 0.1 s), and nobody could write for 11 s (forecast: 0.2 s)."
+        "The stop took 0.04 s (forecast: 0.10 s), and nobody could write for 11 s (forecast: 0.20 s)."
     )
 
 

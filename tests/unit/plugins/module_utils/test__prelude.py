@@ -90,7 +90,7 @@ def test_both_checkpoints_are_written_and_the_second_tells_of_the_stop(
     [
         ((60.0,), ["checkpoint 1 of 2 before the stop of node1", "20 s that were left for it", "20 s were left for"]),
         ((5.0, 60.0), ["checkpoint 2 of 2", "15 s that were left", "Before, checkpoint 1 took 5.0 s."]),
-        ((19.85, 1.0), ["checkpoint 2 of 2", "0.0 s that were left"]),
+        ((19.85, 1.0), ["checkpoint 2 of 2", "0.00 s that were left"]),
     ],
 )
 def test_a_checkpoint_that_takes_too_long_is_abandoned(
@@ -154,7 +154,7 @@ def test_without_time_the_workload_is_not_stopped(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(_prelude, "systemctl", lambda *_words, **_options: pytest.fail("stopped"))
     spent = budget(clock, 10.0)
     clock.sleep(11.0)
-    with pytest.raises(DeadlineError, match=r"0\.0 s that were left"):
+    with pytest.raises(DeadlineError, match=r"0\.00 s that were left"):
         _prelude.stop_workload(CONFIG, spent)
 
 
