@@ -15,8 +15,8 @@ STOP_S = 0.05
 PROMOTION_S = 0.1
 # How long a WAL file takes to be archived when none was archived lately.
 ASSUMED_FILE_S = 1.0
-# Of the files archived last, this many tell how long one takes.
-FILES_ASKED = 8
+# Of the files archived last, so many tell how long one takes: usually, and now.
+FILES_ASKED = (8, 3)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def seconds_per_file(done: Sequence[tuple[float, float]], ready: Sequence[float]
         archived - max(began, before)
         for (began, archived), before in zip(ordered, [0.0, *(file[1] for file in ordered)], strict=False)
     ]
-    known = [median(took[-FILES_ASKED:])] if took else []
+    known = [median(took[-count:]) for count in FILES_ASKED] if took else []
     if ready:
         last = ordered[-1][1] if ordered else 0.0
         known.append(now - max(min(ready), last))

@@ -34,6 +34,10 @@ QUICK = Forecast("node1", checkpoint_s=0.05)
         pytest.param([(10.0, 12.0), (10.1, 14.0), (10.2, 16.0)], [], 2.0, id="one after the other"),
         pytest.param([(10.2, 16.0), (10.0, 12.0), (10.1, 14.0)], [], 2.0, id="in any order"),
         pytest.param([(10.0, 10.1), (20.0, 20.1), (30.0, 35.0)], [], 0.1, id="a single slow one"),
+        pytest.param([(n, n + 0.1) for n in range(10, 20)] + [(30.0, 32.0), (40.0, 42.0)], [], 2.0, id="slower now"),
+        pytest.param(
+            [(n, n + 2.0) for n in range(10, 50, 5)] + [(60.0, 60.1), (70.0, 70.1)], [], 2.0, id="usually slow"
+        ),
         pytest.param([(10.0, 10.1)], [95.0], 5.0, id="the one under way takes longer"),
         pytest.param([(10.0, 10.1)], [99.9, 9.0], 89.9, id="it waits since the last one was archived"),
         pytest.param([], [97.0, 98.0], 3.0, id="none was archived yet"),
