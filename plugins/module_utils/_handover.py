@@ -238,14 +238,13 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
     progress.begin("take_back", regardless=True)
     with suppress(OSError):
         remember_being_primary(config)
-    touched = progress.stopping or postmaster_pid(config.postgresql) is None
-    if touched:
+    if progress.stopping or postmaster_pid(config.postgresql) is None:
         # What the checkpoints before the stop have left is quickly replayed.
         stop_at_once(config.postgresql, timeout=60)
         start_server(config.postgresql)
     try:
         peer.close()  # resume() asks for the grant itself, and a broken session would hold it for nobody
-        if not touched:
+        if not progress.stopping and _accepts_writes(config):
             serve_on(config)
             progress.done("taken_back")
             return
@@ -255,6 +254,14 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
     progress.done("taken_back")
     if outcome != "promoted":
         raise InDoubtError(f"{problem_of(error)} This node did not become primary again: {outcome}.") from error
+
+
+def _accepts_writes(config: NodeConfig) -> bool:
+    """Nothing but this handover should have touched the server; but somebody may have restarted it meanwhile."""
+    try:
+        return local_role(config) == "primary"
+    except (BackupHaError, SessionError):
+        return False
 
 
 def _ask_for_promotion(config: NodeConfig, peer: Connection) -> bool:

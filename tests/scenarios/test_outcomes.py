@@ -82,7 +82,7 @@ def foreign_stream(lab: Lab, node: str) -> Iterator[str]:
     who = "setpriv --reuid=postgres --regid=postgres --clear-groups"  # runuser would stop together with it
     where = "dbname=postgres application_name=foreign options='-c wal_sender_timeout=0'"
     receive = f'/usr/lib/postgresql/15/bin/pg_receivewal --no-loop -D /tmp/foreign -d "{where}"'
-    script = f"cd /; mkdir -p /tmp/foreign; chown postgres /tmp/foreign; exec {who} {receive}"
+    script = f"cd /; rm -rf /tmp/foreign; mkdir /tmp/foreign; chown postgres /tmp/foreign; exec {who} {receive}"
     client = lab.spawn(node, script)
     try:
         seen = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'foreign' AND state = 'streaming'"
@@ -111,12 +111,12 @@ def test_rolled_back_when_the_deadline_leaves_no_time_for_the_stop(cluster: Clus
     starts = postmaster_starts(lab, cluster.primary)
     director = lab.sh(cluster.primary, f"systemctl show -P MainPID {DIRECTOR}")
     with frozen(lab, cluster.primary, CHECKPOINTER):
-        outcome = lab.play("switchover", "-e", "backup_ha_switchover_deadline=10")
+        outcome = lab.play("switchover", "-e", "backup_ha_switchover_deadline=15")
         said = ended(cluster, outcome, "rolled_back")
         assert cluster.settle() == cluster.primary
     assert "The checkpoint 1 of 2 before the stop" in said["reasons"][0], said
     assert "backup_ha_switchover_deadline" in said["reasons"][0], said
-    assert outcome.seconds < 20, outcome
+    assert outcome.seconds < 40, outcome  # scenarios share the machine
     assert postmaster_starts(lab, cluster.primary) == starts, "the primary has been restarted"
     assert lab.sh(cluster.primary, f"systemctl show -P MainPID {DIRECTOR}") == director, "the Director was restarted"
 

@@ -268,3 +268,22 @@ def test_a_promotion_that_was_made_and_not_followed_is_in_doubt(monkeypatch: pyt
     Stage(monkeypatch, start_server=DeadlineError("systemd did not see it end."))
     with pytest.raises(InDoubtError, match="node2 is the primary, but node1 does not follow it yet: systemd"):
         _handover.give(CONFIG, TERMS)
+
+
+@pytest.mark.parametrize("answer", [True, UnreachableError("PostgreSQL does not answer.")], ids=["standby", "silent"])
+def test_a_server_that_was_restarted_meanwhile_asks_before_it_serves(
+    monkeypatch: pytest.MonkeyPatch, answer: bool | Exception
+) -> None:
+    stage = Stage(monkeypatch, stop_workload=DeadlineError("systemctl did not end"))
+
+    def in_recovery(session: Session) -> bool:
+        if session.server == "node2" or not stage.events:
+            return session.server == "node2"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(_handover, "in_recovery", in_recovery)
+    with pytest.raises(RolledBackError):
+        _handover.give(CONFIG, TERMS)
+    assert stage.events == [*BEFORE_STOP, "resume"]
