@@ -67,14 +67,13 @@ class Budget:
     def spend(self, what: str, began: float) -> None:
         self.spent.append((what, time.monotonic() - began))
 
-    def abandon(self, what: str) -> DeadlineError:
+    def abandon(self, what: str, advice: str = "Switch over when less is written") -> DeadlineError:
         """Why the switchover ends here, with what took how long."""
         took = [f"{name} took {say_s(seconds)}" for name, seconds in self.spent]
         history = f" Before, {', '.join(took)}." if took else ""
         return DeadlineError(
             f"{what}. {say_s(self.terms.deadline)} were left for everything (backup_ha_switchover_deadline), of which "
-            f"the stop and the promotion need {say_s(self.reserve)}.{history} Switch over when less is written, or "
-            "allow more time."
+            f"the stop and the promotion need {say_s(self.reserve)}.{history} {advice}, or allow more time."
         )
 
 
@@ -121,7 +120,8 @@ def stop_workload(config: NodeConfig, budget: Budget) -> None:
     except DeadlineError as error:
         raise budget.abandon(
             f"The workload on {config.node} ({', '.join(config.workload.units)}) did not stop in the "
-            f"{say_s(max(0.0, allowed))} that were left for it"
+            f"{say_s(max(0.0, allowed))} that were left for it",
+            "Find out why it does not stop",
         ) from error
     budget.spend("the workload's stop", began)
 
