@@ -15,6 +15,8 @@ STOP_S = 0.05
 PROMOTION_S = 0.1
 # How long a WAL file takes to be archived when none was archived lately.
 ASSUMED_FILE_S = 1.0
+# What is marked as archived so soon was never archived here.
+AT_ONCE_S = 0.0005
 # Of the files archived last, so many tell how long one takes: usually, and now.
 FILES_ASKED = (8, 3)
 
@@ -75,9 +77,10 @@ def seconds_per_file(done: Sequence[tuple[float, float]], ready: Sequence[float]
     """How long archiving one WAL file takes. None when that can't be told.
 
     ``done``: when each archived file became ready, and when it was archived; ``ready``: when each waiting one became
-    ready. One after the other is archived, and the one under way has taken as long as it has at least.
+    ready. One after the other is archived, and the one under way has taken as long as it has at least. A standby marks
+    what it receives as archived at once; that tells nothing.
     """
-    ordered = sorted(done, key=lambda file: file[1])
+    ordered = sorted((file for file in done if file[1] - file[0] > AT_ONCE_S), key=lambda file: file[1])
     took = [
         archived - max(began, before)
         for (began, archived), before in zip(ordered, [0.0, *(file[1] for file in ordered)], strict=False)

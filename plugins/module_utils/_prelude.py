@@ -39,11 +39,13 @@ SELECT coalesce(nullif(application_name, ''), usename) AS name, pg_terminate_bac
 
 @dataclass(frozen=True)
 class Terms:
-    """What the caller allows: seconds without a writer, seconds for everything, and to end others' streams."""
+    """What the caller allows: seconds without a writer, seconds for everything, and to end others' streams; and what
+    the caller knows of the time that archiving one WAL file takes, because checkpoints remove what tells it."""
 
     timeout: float = 30.0
     deadline: float = 300.0
     end_streams: bool = False
+    archive_file_s: float | None = None
 
 
 @dataclass
@@ -83,7 +85,8 @@ def flush(config: NodeConfig, budget: Budget) -> Forecast:
 
     Raises RefusedError when the stop would leave the cluster without a writer for too long.
     """
-    file_s = archive_file_s(config.postgresql.data_directory)  # a checkpoint removes what tells it
+    here, before = archive_file_s(config.postgresql.data_directory), budget.terms.archive_file_s
+    file_s = max((seconds for seconds in (here, before) if seconds is not None), default=None)
     took = 0.0
     with closing(connect_local(config.postgresql)) as connection:
         for number in range(1, CHECKPOINTS + 1):

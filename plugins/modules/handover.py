@@ -34,6 +34,11 @@ options:
         is abandoned when it takes longer than the stop and the promotion leave of it; the giving node serves on.
     type: float
     default: 300
+  archive_file_s:
+    description:
+      - How long archiving one WAL file took when M(duet.backup_ha.node_info) measured it, in seconds. The checkpoints
+        since then have removed what tells it.
+    type: float
   on_foreign_streamers:
     description:
       - What others that stream WAL from the giving node mean. With V(end) their sessions are ended just before the
@@ -113,13 +118,15 @@ ARGUMENTS = {
     "side": {"type": "str", "choices": ["give", "take"], "required": True},
     "timeout": {"type": "int", "default": 30},
     "deadline": {"type": "float", "default": 300.0},
+    "archive_file_s": {"type": "float"},
     "on_foreign_streamers": {"type": "str", "choices": ["abort", "end"], "default": "abort"},
 }
 TAKE_STEPS = ["await_promotion", "take_endpoint", "start_primary_target"]
 
 
 def terms_of(wanted: dict[str, Any]) -> Terms:
-    return Terms(float(wanted["timeout"]), float(wanted["deadline"]), wanted["on_foreign_streamers"] == "end")
+    end_streams = wanted["on_foreign_streamers"] == "end"
+    return Terms(float(wanted["timeout"]), float(wanted["deadline"]), end_streams, wanted["archive_file_s"])
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:

@@ -41,7 +41,8 @@ QUICK = Forecast("node1", checkpoint_s=0.05)
         pytest.param([(10.0, 10.1)], [95.0], 5.0, id="the one under way takes longer"),
         pytest.param([(10.0, 10.1)], [99.9, 9.0], 89.9, id="it waits since the last one was archived"),
         pytest.param([], [97.0, 98.0], 3.0, id="none was archived yet"),
-        pytest.param([(10.0, 9.0)], [], 0.0, id="a clock that went back"),
+        pytest.param([(10.0, 9.0)], [], None, id="a clock that went back"),
+        pytest.param([(10.0, 12.0), (20.0, 20.0), (30.0, 30.0)], [], 2.0, id="received as a standby"),
     ],
 )
 def test_seconds_per_file(done: list[tuple[float, float]], ready: list[float], seconds: float | None) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import psycopg
@@ -115,6 +116,15 @@ def test_a_stop_that_would_take_too_long_is_refused(monkeypatch: pytest.MonkeyPa
     assert refused.value.details["forecast"]["archive_files"] == 5
 
 
+@pytest.mark.parametrize(("known", "expected"), [(None, 2.0), (0.5, 2.0), (3.0, 3.0)])
+def test_what_the_caller_knows_of_the_archiver_counts(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, known: float | None, expected: float
+) -> None:
+    prepared(monkeypatch, Server(clock, 0.1, 0.1), {"mode": "on", "waiting": 0})
+    spent = Budget(Terms(archive_file_s=known), began=clock.now)
+    assert _prelude.flush(CONFIG, spent).archive_s == expected
+
+
 def test_a_session_that_breaks_is_no_deadline(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     server = Server(clock)
 
@@ -214,11 +224,14 @@ def test_archived_files_tell_how_long_one_takes(tmp_path: Any) -> None:
     status = tmp_path / "pg_wal/archive_status"
     status.mkdir(parents=True)
     assert _stop_measure.archive_file_s(str(tmp_path)) is None
-    (status / "000000010000000000000001.done").touch()
+    archived = status / "000000010000000000000001.done"
+    archived.touch()
+    ready_at = archived.stat().st_ctime - 20
+    os.utime(archived, (ready_at, ready_at))
     (status / "000000010000000000000002.other").touch()
-    assert _stop_measure.archive_file_s(str(tmp_path)) == pytest.approx(0.0, abs=0.5)
+    assert _stop_measure.archive_file_s(str(tmp_path)) == pytest.approx(20, abs=2)
     (status / "000000010000000000000003.ready").touch()
-    assert _stop_measure.archive_file_s(str(tmp_path)) == pytest.approx(0.0, abs=0.5)
+    assert _stop_measure.archive_file_s(str(tmp_path)) == pytest.approx(20, abs=2)
 
 
 STOP = "InactiveEnterTimestampMonotonic={ended}\nActiveExitTimestampMonotonic={began}\n"
