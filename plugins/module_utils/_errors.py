@@ -24,6 +24,14 @@ class RefusedError(BackupHaError):
         self.reasons = reasons
 
 
+class BusyError(RefusedError):
+    """Nothing was changed, because another operation is under way; it holds the record."""
+
+
+class RolledBackError(BackupHaError):
+    """It did not work, and everything is as it was before: the old primary serves."""
+
+
 class UnreachableError(BackupHaError):
     """A server did not answer within the time it was given."""
 
@@ -34,3 +42,14 @@ class DeadlineError(BackupHaError):
 
 class InDoubtError(BackupHaError):
     """The point of no return was passed and the outcome could not be read back."""
+
+
+def outcome_of(error: BackupHaError) -> str:
+    """The word that programs read."""
+    words = {
+        BusyError: "in_progress",
+        RefusedError: "refused",
+        RolledBackError: "rolled_back",
+        InDoubtError: "in_doubt",
+    }
+    return next((word for kind, word in words.items() if isinstance(error, kind)), "failed")

@@ -23,7 +23,14 @@ from typing import Any
 
 from . import _endpoint
 from ._config import NodeConfig
-from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError
+from ._errors import (
+    BackupHaError,
+    DeadlineError,
+    InDoubtError,
+    RefusedError,
+    RolledBackError,
+    UnreachableError,
+)
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
 from ._operation import advance
 from ._postgres import (
@@ -43,6 +50,7 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
+from ._prelude import Budget, Terms, end_streams, flush, serve_on, stop_workload
 from ._promotion import (
     await_replay,
     forget_having_been_primary,
@@ -51,7 +59,6 @@ from ._promotion import (
     wait_until_writer,
 )
 from ._resume import resume
-from ._system import systemctl
 
 GIVE_STEPS = (
     "checkpoint",
@@ -72,6 +79,9 @@ class Progress:
     began: float = field(default_factory=time.monotonic)
     steps: list[dict[str, Any]] = field(default_factory=list)
     stopping: bool = False
+    forecast: dict[str, Any] = field(default_factory=dict)
+    took: dict[str, float] = field(default_factory=dict)  # what the forecast speaks of, as it came
+    ended: list[str] = field(default_factory=list)  # others' streams
 
     def begin(self, step: str, regardless: bool = False) -> None:
         """Write down what comes next. A disk that takes no note stops what can be stopped, and nothing else."""
@@ -80,6 +90,9 @@ class Progress:
 
     def done(self, step: str) -> None:
         self.steps.append({"step": step, "at_s": round(time.monotonic() - self.began, 4)})
+
+    def measure(self, what: str, began: float) -> None:
+        self.took[what] = round(time.monotonic() - began, 3)
 
 
 def plan_give(local_role: str, local_state: str, peer_in_recovery: bool) -> list[str]:
@@ -105,21 +118,26 @@ def plan_give(local_role: str, local_state: str, peer_in_recovery: bool) -> list
     )
 
 
-def give(config: NodeConfig, timeout: float) -> Progress:
-    """Hand the primary role to the other node. ``timeout`` in seconds bounds the time without a writer.
+def give(config: NodeConfig, terms: Terms) -> Progress:
+    """Hand the primary role to the other node.
 
-    Raises RefusedError (nothing changed), DeadlineError or BackupHaError (the old primary serves again),
-    InDoubtError (promotion requested, outcome unknown: this node stays a standby).
+    Raises RefusedError (nothing changed), RolledBackError (the old primary serves again) or InDoubtError (promotion
+    requested, outcome unknown: this node stays a standby).
     """
-    progress = Progress()
+    progress, budget = Progress(), Budget(terms)
     server = config.postgresql
     with connect_peer(config) as peer:
         role = local_role(config)
         steps = plan_give(role, control_data(server).state, in_recovery(peer))
         if "promote_secondary" in steps:
             _await_armed(config, peer)
-            _surrender(config, peer, steps, timeout, progress)
-        _finish(config, peer, steps, progress)
+            _surrender(config, peer, steps, budget, progress)
+        try:
+            _finish(config, peer, steps, progress)
+        except (BackupHaError, SessionError) as error:
+            raise InDoubtError(
+                f"{config.peer} is the primary, but {config.node} does not follow it yet: {problem_of(error)}"
+            ) from error
     return progress
 
 
@@ -142,41 +160,65 @@ def _await_armed(config: NodeConfig, peer: Connection) -> None:
         )
 
 
-def _surrender(config: NodeConfig, peer: Connection, steps: list[str], timeout: float, progress: Progress) -> None:
+def _surrender(config: NodeConfig, peer: Connection, steps: list[str], budget: Budget, progress: Progress) -> None:
     """From the checkpoint to the promotion of the other node. Whatever fails before the request is taken back."""
     try:
-        _let_go(config, peer, steps, timeout, progress)
+        if "checkpoint" in steps:
+            _prepare(config, peer, budget, progress)
+        began = time.monotonic()
+        _let_go(config, peer, steps, budget, progress)
         progress.begin("promote_secondary")
         forget_having_been_primary()
         asked = _ask_for_promotion(config, peer)
-    except SessionError as error:
-        _take_back(config, peer, error, progress)
-        raise BackupHaError(f"{problem_of(error)} {config.peer} was not promoted; {config.node} serves.") from error
+    except RefusedError:
+        raise  # nothing has been stopped
     except Exception as error:
         _take_back(config, peer, error, progress)
-        raise
+        raise RolledBackError(
+            f"{_said_of(error)} {config.peer} was not promoted; {config.node} serves.",
+            forecast=progress.forecast,
+            took=progress.took,
+        ) from error
     _await_promotion_of(config, peer if asked else None)
+    progress.measure("without_writer_s", began)
     progress.done("promote_secondary")
 
 
-def _let_go(config: NodeConfig, peer: Connection, steps: list[str], timeout: float, progress: Progress) -> None:
-    """Stop serving, and prove that the other node has everything."""
-    if "checkpoint" in steps:
-        progress.begin("checkpoint")
-        flush_before_stop(config)
-        _require_armed(config, peer)
-        progress.done("checkpoint")
-    if "stop_workload" in steps and config.workload.units:
+def _said_of(error: Exception) -> str:
+    return problem_of(error) if isinstance(error, (BackupHaError, SessionError)) else f"{first_line(error)}."
+
+
+def _prepare(config: NodeConfig, peer: Connection, budget: Budget, progress: Progress) -> None:
+    """All that comes before the stop."""
+    began = time.monotonic()
+    progress.begin("checkpoint")
+    progress.forecast = flush(config, budget).as_dict()
+    _require_armed(config, peer)
+    progress.measure("checkpoints_s", began)
+    progress.done("checkpoint")
+    if config.workload.units:
+        began = time.monotonic()
         progress.begin("stop_workload")
-        systemctl("stop", *config.workload.units, timeout=timeout)
+        stop_workload(config, budget)
         _require_armed(config, peer)
+        progress.measure("workload_s", began)
         progress.done("stop_workload")
+    if budget.allowed <= 0:
+        raise budget.abandon(f"No time is left for the stop of {config.node}")
+
+
+def _let_go(config: NodeConfig, peer: Connection, steps: list[str], budget: Budget, progress: Progress) -> None:
+    """Stop serving, and prove that the other node has everything."""
+    timeout = min(budget.terms.timeout, max(0.1, budget.left))
     deadline = time.monotonic() + timeout
     if "stop_primary" in steps:
         progress.begin("stop_primary")
-        progress.stopping = True
+        if budget.terms.end_streams:
+            progress.ended = end_streams(config)
+        began, progress.stopping = time.monotonic(), True
         if not stop_fast(config.postgresql, timeout):
             raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s.")
+        progress.measure("stop_s", began)
         progress.done("stop_primary")
     control = control_data(config.postgresql)
     if not control.stopped_cleanly_as_writer:
@@ -191,15 +233,6 @@ def _require_armed(config: NodeConfig, peer: Connection) -> None:
         raise BackupHaError(f"{config.peer} does not wait for its promotion any more.")
 
 
-def flush_before_stop(config: NodeConfig) -> None:
-    """Write dirty pages while clients still work. The second checkpoint writes what came in during the first one, so
-    that little is left for the one inside the stop."""
-    with connect_local(config.postgresql) as connection:
-        connection.execute("SET statement_timeout = 0")
-        for _round in range(2):
-            connection.execute("CHECKPOINT")
-
-
 def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress: Progress) -> None:
     """Nobody was promoted: this node serves again."""
     progress.begin("take_back", regardless=True)
@@ -211,12 +244,24 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
         start_server(config.postgresql)
     try:
         peer.close()  # resume() asks for the grant itself, and a broken session would hold it for nobody
+        if not progress.stopping and _accepts_writes(config):
+            serve_on(config)
+            progress.done("taken_back")
+            return
         outcome = resume(config, patience=10, alone=True)
     except BackupHaError as failure:
         raise InDoubtError(f"{problem_of(error)} Taking the role back failed as well: {failure}") from error
     progress.done("taken_back")
     if outcome != "promoted":
         raise InDoubtError(f"{problem_of(error)} This node did not become primary again: {outcome}.") from error
+
+
+def _accepts_writes(config: NodeConfig) -> bool:
+    """Nothing but this handover should have touched the server; but somebody may have restarted it meanwhile."""
+    try:
+        return local_role(config) == "primary"
+    except (BackupHaError, SessionError):
+        return False
 
 
 def _ask_for_promotion(config: NodeConfig, peer: Connection) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._errors import BackupHaError, RefusedError
+from ._errors import BackupHaError, RefusedError, outcome_of
 from ._operation import advance
 from ._postgres import SessionError, problem_of
 
@@ -29,11 +29,10 @@ def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, 
             advance(step)
         result = body(module)
     except RefusedError as error:
-        module.fail_json(msg=f"{error} {' '.join(error.reasons)}", outcome="refused", **error.details)
+        module.fail_json(msg=f"{error} {' '.join(error.reasons)}", outcome=outcome_of(error), **error.details)
     except BackupHaError as error:
-        outcome = "in_doubt" if type(error).__name__ == "InDoubtError" else "failed"
         details = {"reasons": [str(error)], **error.details}
-        module.fail_json(msg=str(error), outcome=outcome, exception=traceback.format_exc(), **details)
+        module.fail_json(msg=str(error), outcome=outcome_of(error), exception=traceback.format_exc(), **details)
     except SessionError as error:
         said = problem_of(error)
         module.fail_json(msg=said, outcome="failed", reasons=[said], exception=traceback.format_exc())

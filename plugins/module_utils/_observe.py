@@ -216,6 +216,11 @@ def observe_replication(connection: Connection) -> dict[str, Any]:
     }
 
 
+def observe_waits(connection: Connection) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a stop of this primary would wait for: the archiver, and who streams."""
+    return rows(connection, _ARCHIVE)[0], rows(connection, _SENDERS)
+
+
 def standby_lag(received: str | None, replayed: str | None, receiver: dict[str, Any] | None) -> int | None:
     """Bytes of WAL that this standby knows of and has not replayed."""
     known = [lsn for lsn in (received, receiver and receiver["latest_end_lsn"]) if lsn]

@@ -16,14 +16,15 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ._config import STATE_DIRECTORY
-from ._errors import RefusedError
+from ._errors import BusyError
 from ._system import remove_durably, write_durably
 
 OPERATION_PATH = STATE_DIRECTORY / "operation.json"
@@ -69,11 +70,11 @@ def is_left_over(record: dict[str, Any], now: float, boot: str, dead_controllers
 
 
 def refuse_if_busy(record: dict[str, Any] | None, identity: str, dead_controllers: list[str]) -> None:
-    """Raise RefusedError while another operation runs on this cluster."""
+    """Raise BusyError while another operation runs on this cluster."""
     if record is None or record["id"] == identity or is_left_over(record, time.time(), boot_id(), dead_controllers):
         return
     started = time.strftime("%H:%M:%S", time.localtime(record["started"]))
-    raise RefusedError(
+    raise BusyError(
         "Another operation is running on this cluster.",
         [
             f"The operation '{record['kind']}', started at {started} by {record['by']}, is still running "
@@ -136,6 +137,25 @@ def advance(step: str, path: Path = OPERATION_PATH) -> None:
 def renew(path: Path = OPERATION_PATH) -> None:
     """Extend the lease of the operation under way; for steps that take long."""
     _change(path)
+
+
+@contextmanager
+def kept_alive(path: Path = OPERATION_PATH, every_s: float = LEASE_S / 6) -> Iterator[None]:
+    """Renew the lease all the while: a checkpoint may take longer than it."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(every_s):
+            with suppress(OSError):  # a full disk takes no note, and ends nothing
+                renew(path)
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _change(path: Path, **changes: str) -> None:

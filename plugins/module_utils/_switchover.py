@@ -8,19 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ._config import PRIMARY_TARGET, slot_name
+from ._config import PRIMARY_TARGET, REPLICATION_ROLE, slot_name
+from ._forecast import Forecast, forecast_of, forecast_refusals
 from ._lsn import format_bytes
 from ._parameters import describe_too_small
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the operator allows: bytes of WAL that the secondary may be behind, WAL files that wait for archiving, and
-    whether running jobs may be cut off."""
+    """What the operator allows: bytes of WAL that the secondary may be behind, WAL files that wait for archiving,
+    whether running jobs may be cut off and others' streams ended, and seconds without a writer and for everything."""
 
     lag_bytes: int = 16 * 1024 * 1024
     archive_waiting: int = 16
     cancel_jobs: bool = False
+    end_streams: bool = False
+    timeout: float = 30.0
+    deadline: float = 300.0
 
 
 def interrupted_target(nodes: dict[str, dict[str, Any] | None]) -> str | None:
@@ -47,6 +51,22 @@ def roles(nodes: dict[str, dict[str, Any] | None]) -> tuple[str | None, str | No
         writers = [name for name, node in nodes.items() if node and _is_interrupted_giver(node)]
     giver = writers[0] if len(writers) == 1 else None
     return giver, next((name for name in standbys if name != giver), None)
+
+
+def forecast(nodes: dict[str, dict[str, Any] | None]) -> Forecast | None:
+    """How long the stop will take; None when nothing was measured, or nothing is left to be stopped."""
+    giver, taker = roles(nodes)
+    if giver is None or taker is None or interrupted_target(nodes):
+        return None
+    first, second = nodes[giver] or {}, nodes[taker] or {}
+    accepting = first.get("role") == "primary" and first["postgresql"]["accepting"]
+    return forecast_of(first, second, REPLICATION_ROLE) if accepting and first.get("stop") else None
+
+
+def foreign_streamers(node: dict[str, Any]) -> list[str]:
+    """Who streams WAL from a node besides the cluster."""
+    senders = node["postgresql"].get("senders", [])
+    return sorted({s["application_name"] or s["user"] for s in senders if s["user"] != REPLICATION_ROLE})
 
 
 def _is_interrupted_giver(node: dict[str, Any]) -> bool:
@@ -84,11 +104,14 @@ def refusals(nodes: dict[str, dict[str, Any] | None], limits: Limits = Limits())
         return shut
     if first["role"] == "stopped" or interrupted_target(nodes):
         return _identity(giver, first, taker, second)
-    return (
+    reasons = (
         _identity(giver, first, taker, second)
         + _replication(giver, first, taker, second, limits)
         + _surroundings(giver, first, taker, second, limits)
     )
+    expected = forecast(nodes)
+    # What would take long for one of these reasons is said already.
+    return reasons or (forecast_refusals(expected, limits.timeout, limits.deadline) if expected else [])
 
 
 def _identity(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any]) -> list[str]:
@@ -141,14 +164,13 @@ def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[st
     elif archive["mode"] != "off" and archive["waiting"] > limits.archive_waiting:
         reasons.append(
             f"{archive['waiting']} WAL files wait for archiving on {giver}, and its stop would wait for them; "
-            f"{limits.archive_waiting} are allowed. Wait until they are archived."
+            f"{limits.archive_waiting} are allowed (backup_ha_max_archive_waiting). Wait until they are archived."
         )
-    foreign = sorted(
-        {s["application_name"] or s["user"] for s in first["postgresql"]["senders"] if s["user"] != "backup_ha"}
-    )
-    if foreign:
+    foreign = foreign_streamers(first)
+    if foreign and not limits.end_streams:
         reasons.append(
-            f"Others stream WAL from {giver} and would delay its stop: {', '.join(foreign)}. End them first."
+            f"Others stream WAL from {giver} and would delay its stop: {', '.join(foreign)}. End them first, or allow "
+            "it with backup_ha_on_foreign_streamers: end."
         )
     if second["endpoint"]["held"]:
         reasons.append(

@@ -35,6 +35,10 @@ password:
   description: The password.
   returned: success, outside check mode
   type: str
+ca_certificate:
+  description: The certificate of the cluster's own authority, which the endpoint's server has to be proven by.
+  returned: success, outside check mode
+  type: str
 timeline:
   description: The timeline that this writer is on.
   returned: success, outside check mode
@@ -44,14 +48,17 @@ timeline:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import TLS_DIRECTORY, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._database import issue_ticket
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
     config = require_config()
-    return {"changed": False} if module.check_mode else {"changed": False, **issue_ticket(config.postgresql)}
+    if module.check_mode:
+        return {"changed": False}
+    certificate = (TLS_DIRECTORY / "ca.crt").read_text(encoding="ascii")
+    return {"changed": False, "ca_certificate": certificate, **issue_ticket(config.postgresql)}
 
 
 def main() -> None:

@@ -28,6 +28,24 @@ options:
     description: For how many seconds there may be no primary before the role is taken back.
     type: int
     default: 30
+  deadline:
+    description:
+      - How many seconds are left for everything. What comes before the stop, the checkpoints and the workload's stop,
+        is abandoned when it takes longer than the stop and the promotion leave of it; the giving node serves on.
+    type: float
+    default: 300
+  archive_file_s:
+    description:
+      - How long archiving one WAL file took when M(duet.backup_ha.node_info) measured it, in seconds. The checkpoints
+        since then have removed what tells it.
+    type: float
+  on_foreign_streamers:
+    description:
+      - What others that stream WAL from the giving node mean. With V(end) their sessions are ended just before the
+        stop, which would wait for them. They may come back later.
+    type: str
+    choices: [abort, end]
+    default: abort
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.changes
@@ -55,8 +73,31 @@ steps:
   type: list
   elements: dict
   sample: [{"step": "stop_primary", "at_s": 0.31}]
+forecast:
+  description:
+    - How long the stop was expected to take (C(stop_s)) and nobody to write (C(without_writer_s)), with its parts. It
+      is measured again by the checkpoints before the stop.
+  returned: when the giving node came so far
+  type: dict
+  sample: {"stop_s": 0.09, "without_writer_s": 0.19, "checkpoint_s": 0.04, "archive_files": 0}
+took:
+  description: How long the same took, C(stop_s) and C(without_writer_s), and C(checkpoints_s) and C(workload_s) before.
+  returned: when the giving node came so far
+  type: dict
+  sample: {"checkpoints_s": 0.1, "workload_s": 0.2, "stop_s": 0.06, "without_writer_s": 0.11}
+said:
+  description: What was expected and what came, as a sentence; empty where nothing had to be stopped.
+  returned: success
+  type: str
+ended_streams:
+  description: Who streamed WAL from the giving node and was ended.
+  returned: success
+  type: list
+  elements: str
 outcome:
-  description: V(done), V(refused) (nothing changed), V(failed) (the old primary serves again) or V(in_doubt).
+  description:
+    - V(done), V(refused) (nothing changed), V(rolled_back) (the old primary serves as before), V(failed) (not done, the
+      roles are what they were), V(in_doubt), or V(planned) in check mode.
   returned: always
   type: str
 """
@@ -66,15 +107,26 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._forecast import compare
 from ansible_collections.duet.backup_ha.plugins.module_utils._handover import GIVE_STEPS, give
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+from ansible_collections.duet.backup_ha.plugins.module_utils._operation import kept_alive
+from ansible_collections.duet.backup_ha.plugins.module_utils._prelude import Terms
 from ansible_collections.duet.backup_ha.plugins.module_utils._take import take
 
 ARGUMENTS = {
     "side": {"type": "str", "choices": ["give", "take"], "required": True},
     "timeout": {"type": "int", "default": 30},
+    "deadline": {"type": "float", "default": 300.0},
+    "archive_file_s": {"type": "float"},
+    "on_foreign_streamers": {"type": "str", "choices": ["abort", "end"], "default": "abort"},
 }
 TAKE_STEPS = ["await_promotion", "take_endpoint", "start_primary_target"]
+
+
+def terms_of(wanted: dict[str, Any]) -> Terms:
+    end_streams = wanted["on_foreign_streamers"] == "end"
+    return Terms(float(wanted["timeout"]), float(wanted["deadline"]), end_streams, wanted["archive_file_s"])
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
@@ -85,8 +137,17 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     # The control node may vanish in the middle; the handover ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    progress = give(config, float(module.params["timeout"])) if side == "give" else take(config)
-    return {"changed": bool(progress.steps), "steps": progress.steps, "outcome": "done"}
+    with kept_alive():
+        progress = give(config, terms_of(module.params)) if side == "give" else take(config)
+    return {
+        "changed": bool(progress.steps),
+        "steps": progress.steps,
+        "forecast": progress.forecast,
+        "took": progress.took,
+        "said": compare(progress.forecast, progress.took),
+        "ended_streams": progress.ended,
+        "outcome": "done",
+    }
 
 
 def main() -> None:

@@ -13,12 +13,18 @@ description:
   - Reads what is true on this node now. The role, the timeline, WAL positions, slots, senders and receiver, lag
     in bytes
     and seconds, services, the endpoint, versions and the operation under way.
-  - Changes nothing. Works on a server that is no node too, and on a node whose PostgreSQL is stopped.
+  - Changes no data. Works on a server that is no node too, and on a node whose PostgreSQL is stopped.
 options:
   jobs:
     description: Whether to ask the workload how many jobs it runs, which may take seconds.
     type: bool
     default: false
+  measure_stop:
+    description:
+      - For how many seconds to measure what a stop of this primary would take; V(0) leaves it. It writes two
+        checkpoints, which write earlier what has to be written anyway.
+    type: int
+    default: 0
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.reads
@@ -82,6 +88,12 @@ node:
     jobs:
       description: How many jobs the workload runs on this node; empty when it does not run here or does not say.
       type: int
+    stop:
+      description:
+        - What was measured for O(measure_stop). C(flush_s) (both checkpoints) and C(checkpoint_s) (the second, which is
+          empty when it did not end in time), C(archive_file_s) (how long archiving one WAL file takes) and
+          C(workload_s) (the workload's last stop on this node).
+      type: dict
     waits:
       description: Why a former primary stays read-only, while it asks whether it may go on.
       type: str
@@ -90,17 +102,27 @@ node:
       type: dict
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import load_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._observe import observe_node
+from ansible_collections.duet.backup_ha.plugins.module_utils._stop_measure import measure_stop
 
-ARGUMENTS = {"jobs": {"type": "bool", "default": False}}
+ARGUMENTS = {"jobs": {"type": "bool", "default": False}, "measure_stop": {"type": "int", "default": 0}}
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    config = load_config()
+    node = observe_node(config, ask_jobs=module.params["jobs"])
+    patience = module.params["measure_stop"]
+    node["stop"] = measure_stop(config, node["role"] == "primary", patience) if config and patience else None
+    return {"changed": False, "node": node}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    run_module(module, lambda m: {"changed": False, "node": observe_node(load_config(), ask_jobs=m.params["jobs"])})
+    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
 
 
 if __name__ == "__main__":

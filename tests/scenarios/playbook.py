@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAIL = 40
 _RECAP = re.compile(r"^(\S+)\s+: (ok=\d+ .*)$", re.MULTILINE)
 _VERDICT = re.compile(r"^Cluster \S+: ([A-Z]+)$", re.MULTILINE)
+_STATS = re.compile(r"^\tRUN: (\{.*\})$", re.MULTILINE)
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?:.* : )?(.*?)\] \**$")
 
 
@@ -62,6 +63,13 @@ class Outcome:
         start = re.search(r"^\{$", self.output, re.MULTILINE)
         assert start, f"no JSON in {self}"
         return cast("dict[str, Any]", json.JSONDecoder().raw_decode(self.output[start.start() :])[0])
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What it says to programs, per cluster; it has to be told to show that, and as JSON."""
+        found = _STATS.search(self.output)
+        assert found, f"no statistics in {self}"
+        return cast("dict[str, Any]", json.loads(found[1])["backup_ha"])
 
     @property
     def tasks(self) -> list[str]:

@@ -13,7 +13,9 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, parse_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
+from ansible_collections.duet.backup_ha.plugins.module_utils._forecast import Forecast
 from ansible_collections.duet.backup_ha.plugins.module_utils._grant import ARMED, GRANT, TAKEN
+from ansible_collections.duet.backup_ha.plugins.module_utils._prelude import Budget
 
 CONFIG: NodeConfig = parse_config(
     {
@@ -62,7 +64,8 @@ class Stage:
         self.locks = {ARMED, TAKEN}
         self.granted = True
         for name in (
-            "flush_before_stop",
+            "serve_on",
+            "stop_workload",
             "write_standby_signal",
             "drop_slot",
             "forget_having_been_primary",
@@ -82,7 +85,8 @@ class Stage:
             "in_recovery": lambda session: self.recovering[session.server],
             "locks_held": lambda _session: self.locks,
             "try_lock": lambda _session, key: key == GRANT and self.granted,
-            "systemctl": lambda *_units, **_options: self.did("stop_workload"),
+            "flush": self.flush,
+            "end_streams": self.end_streams,
             "stop_fast": self.stop_fast,
             "stop_at_once": self.stop_at_once,
             "start_server": self.start_server,
@@ -110,6 +114,15 @@ class Stage:
         if "request_promotion" in self.events and not self.reachable_again:
             raise UnreachableError("PostgreSQL on node2 does not answer")
         return Session("node2")
+
+    def flush(self, config: NodeConfig, budget: Budget) -> Forecast:
+        self.did("flush")
+        budget.reserve = 1.0
+        return Forecast(config.node, checkpoint_s=0.5)
+
+    def end_streams(self, _config: NodeConfig) -> list[str]:
+        self.did("end_streams")
+        return ["pg_receivewal"]
 
     def stop_fast(self, _server: object, *_timeout: float) -> bool:
         self.did("stop_primary")

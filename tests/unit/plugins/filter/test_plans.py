@@ -99,6 +99,39 @@ def test_the_operator_s_limit_counts_also_as_text(limit: Any, refused: bool) -> 
     assert bool(plan["refusals"]) is refused
 
 
+STOP = {"flush_s": 2.0, "checkpoint_s": 0.5, "archive_file_s": None, "workload_s": None}
+
+
+def test_the_plan_says_how_long_the_stop_will_take_and_whose_streams_will_be_ended() -> None:
+    giver = {**worlds.primary(), "stop": STOP}
+    giver["postgresql"]["senders"].append(worlds.sender("postgres", "pg_receivewal", lag=None))
+    plan = switchover_plan(both(giver, worlds.secondary()), on_foreign_streamers="end")
+    assert plan["refusals"] == []
+    assert plan["forecast"]["stop_s"] == 0.55
+    assert plan["said"].startswith("The stop will take about 0.55 s (0.50 s for its checkpoint); nobody will write")
+    assert plan["said"].endswith("Streams of WAL that will be ended just before: pg_receivewal.")
+
+
+def test_without_a_measurement_the_plan_says_nothing() -> None:
+    plan = switchover_plan({**worlds.pair()})
+    assert (plan["forecast"], plan["said"]) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "word"),
+    [
+        ({"timeout": "0.5"}, "backup_ha_switchover_timeout"),
+        ({"deadline": "2"}, "backup_ha_switchover_deadline"),
+        ({"max_archive_waiting": "1"}, "backup_ha_max_archive_waiting"),
+    ],
+)
+def test_each_limit_arrives(limit: dict[str, Any], word: str) -> None:
+    giver = {**worlds.primary(), "stop": STOP}
+    giver["postgresql"]["archive"].update(mode="on", waiting=2, failing=False)
+    plan = switchover_plan(both(giver, worlds.secondary()), **limit)
+    assert [word in reason for reason in plan["refusals"]] == [True]
+
+
 def test_the_rest_of_an_interrupted_switchover_is_marked() -> None:
     record = {**worlds.operation(age_s=90), "target": "node2"}
     giver = {**worlds.stopped("node1", "shut down"), "operation": record}

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     BackupHaError,
+    BusyError,
     DeadlineError,
     InDoubtError,
     RefusedError,
+    RolledBackError,
     UnreachableError,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
@@ -73,6 +75,7 @@ def test_a_refusal_gives_every_reason_in_the_message_and_apart() -> None:
         (DeadlineError("It broke."), "failed"),
         (UnreachableError("It broke."), "failed"),
         (InDoubtError("It broke."), "in_doubt"),
+        (RolledBackError("It broke."), "rolled_back"),
     ],
 )
 def test_a_failure_is_one_sentence_and_says_how_it_ended(error: Exception, outcome: str) -> None:
@@ -88,3 +91,8 @@ def test_what_is_known_of_a_failure_is_told() -> None:
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_module(Module(), lambda _module: {"changed": 1 // 0})  # type: ignore[arg-type]
+
+
+def test_who_is_refused_because_another_operation_runs_can_tell() -> None:
+    result = ended(raising(BusyError("Another operation is running.", ["It is the switchover."])))
+    assert (result["outcome"], result["reasons"]) == ("in_progress", ["It is the switchover."])

@@ -22,6 +22,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._operation import (
     boot_id,
     end,
     is_left_over,
+    kept_alive,
     read_operation,
     renew,
 )
@@ -157,6 +158,22 @@ def test_a_long_step_extends_the_lease(path: Path) -> None:
     assert record and record["age_s"] < 5
     assert record["started"] == 1000.0
     assert "age_s" not in json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_lease_is_kept_alive_meanwhile_and_not_longer(path: Path) -> None:
+    start(path)
+    with kept_alive(path, every_s=0.01):
+        rewrite(path, renewed=1000.0)
+        deadline = time.monotonic() + 10
+        while json.loads(path.read_text(encoding="utf-8"))["renewed"] == 1000.0:
+            assert time.monotonic() < deadline, "nobody renewed it"
+            time.sleep(0.01)
+        path.parent.joinpath(path.name).write_text("{", encoding="utf-8")  # what can't be renewed ends nothing
+        time.sleep(0.05)
+    rewritten = {"id": OURS, "renewed": 1000.0}
+    path.write_text(json.dumps(rewritten), encoding="utf-8")
+    time.sleep(0.05)
+    assert json.loads(path.read_text(encoding="utf-8")) == rewritten
 
 
 @pytest.mark.parametrize("text", ["", "{", "no JSON"])
