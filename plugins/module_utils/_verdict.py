@@ -260,7 +260,10 @@ def _last_steps(nodes: dict[str, dict[str, Any] | None]) -> str:
 
 
 def _operations(nodes: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
-    return [node["operation"] for node in nodes.values() if node and node["operation"]]
+    """The records; not of one that was killed before its first step: it has left nothing to be finished."""
+    found = [node["operation"] for node in nodes.values() if node and node["operation"]]
+    begun = any(record.get("step") != "" for record in found)
+    return [record for record in found if begun or not _is_left_over(record)]
 
 
 def _is_left_over(record: dict[str, Any]) -> bool:

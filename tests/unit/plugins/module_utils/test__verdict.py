@@ -10,6 +10,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._lsn import parse_l
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
     DEGRADED,
     FAILED,
+    HEALTHY,
     LAG_LIMIT_BYTES,
     SPLIT,
     UNASSEMBLED,
@@ -317,3 +318,17 @@ def test_table(nodes: Nodes, verdict: str, reasons: list[str], following: str) -
     assert found.verdict == verdict, said
     assert [words for words in reasons if words not in said] == [], said
     assert found.next and following in found.next
+
+
+@pytest.mark.parametrize(("step", "verdict"), [("", HEALTHY), ("capture_files", DEGRADED)])
+def test_an_operation_that_was_killed_before_its_first_step_left_nothing(step: str, verdict: str) -> None:
+    """Its playbook may be refused now, and would be named for ever."""
+    record = {**worlds.operation(61), "step": step}
+    nodes = both(worlds.primary() | {"operation": record}, worlds.secondary() | {"operation": {**record, "step": ""}})
+    assert judge("duet", nodes).verdict == verdict
+
+
+def test_one_that_may_still_begin_is_shown() -> None:
+    record = {**worlds.operation(3), "step": ""}
+    nodes = both(worlds.primary() | {"operation": record}, worlds.secondary())
+    assert judge("duet", nodes).verdict == DEGRADED
