@@ -249,11 +249,12 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
             progress.done("taken_back")
             return
         outcome = resume(config, patience=10, alone=True)
-    except BackupHaError as failure:
-        raise InDoubtError(f"{problem_of(error)} Taking the role back failed as well: {failure}") from error
+    except (BackupHaError, SessionError) as failure:
+        said = f"{_said_of(error)} Taking the role back failed as well: {problem_of(failure)}"
+        raise InDoubtError(said) from error
     progress.done("taken_back")
     if outcome != "promoted":
-        raise InDoubtError(f"{problem_of(error)} This node did not become primary again: {outcome}.") from error
+        raise InDoubtError(f"{_said_of(error)} This node did not become primary again: {outcome}.") from error
 
 
 def _accepts_writes(config: NodeConfig) -> bool:

@@ -90,9 +90,12 @@ def test_a_role_that_cannot_be_taken_back_is_in_doubt(monkeypatch: pytest.Monkey
         _handover.give(CONFIG, TERMS)
 
 
-def test_a_failure_while_taking_back_tells_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    Stage(monkeypatch, await_replay=DeadlineError("It did not arrive."), resume=UnreachableError("No session."))
-    with pytest.raises(InDoubtError, match=r"It did not arrive. .*failed as well: No session."):
+@pytest.mark.parametrize(
+    ("error", "said"), [(UnreachableError("No session."), "No session."), (BROKEN, "A session to PostgreSQL broke")]
+)
+def test_a_failure_while_taking_back_tells_both(monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
+    Stage(monkeypatch, await_replay=DeadlineError("It did not arrive."), resume=error)
+    with pytest.raises(InDoubtError, match=f"It did not arrive. .*failed as well: {said}"):
         _handover.give(CONFIG, TERMS)
 
 
