@@ -29,6 +29,8 @@ ON_SERVERS = [
     "test_assemble_existing.py",
     "test_interrupted_assembly.py",
     "test_rejoin.py",
+    "test_forecast.py",
+    "test_outcomes.py",
     "test_molecule.py",
 ]
 FIRST_ON_CLUSTER = ["test_assemble_blank.py", "test_snapshot.py", "test_status.py"]
