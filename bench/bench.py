@@ -25,6 +25,7 @@ DIRECTORY = ROOT / "build" / "bench"
 UNITS = {
     "pair_1gb_s": "s",
     "status_s": "s",
+    "status_silent_s": "s",
     "switchover_gap_idle_ms": "ms",
     "switchover_playbook_s": "s",
     "switchover_gap_patient_ms": "ms",
@@ -47,7 +48,7 @@ class Bench:
         rounds = sum(bool(names & set(wanted)) for names in [*switchovers, {"switchover_gap_load_ms"}])
         rounds += len(self._failovers())
         pairs = runs if "pair_1gb_s" in wanted else 1
-        statuses = runs if "status_s" in wanted else 0
+        statuses = runs * len({"status_s", "status_silent_s"} & set(wanted))
         self.terminal = Terminal(1 + pairs + statuses + rounds * runs)
 
     def measure(self) -> None:
@@ -62,6 +63,9 @@ class Bench:
         for _ in range(self._runs if "status_s" in self._wanted else 0):
             with self.terminal.step("status") as step:
                 self._keep("status_s", self._lab.status(step.show))
+        for _ in range(self._runs if "status_silent_s" in self._wanted else 0):
+            with self.terminal.step("status, the secondary without power") as step:
+                self._keep("status_silent_s", self._lab.status_silent(step.show))
         self._switch_over("switch over, idle", "quick", "switchover_gap_idle_ms", "switchover_playbook_s")
         self._switch_over("switch over, patient client", "patient", "switchover_gap_patient_ms")
         with self._load():

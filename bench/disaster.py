@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from measure.playbook import ROOT
@@ -41,6 +42,17 @@ class Power:
         if done.returncode:
             raise ServerError(f"podman {words[0]}: {(done.stderr or done.stdout).strip()[-400:]}")
         return done.stdout
+
+
+def await_streaming(servers: Servers, address: str) -> None:
+    """Wait until a node that boots follows; its primary may still believe in the session from before."""
+    deadline = time.monotonic() + BOOT_S
+    while time.monotonic() < deadline:
+        with suppress(ServerError):
+            if servers.sql(address, "SELECT status FROM pg_stat_wal_receiver;") == "streaming":
+                return
+        time.sleep(0.2)
+    raise ServerError(f"{address} does not stream {BOOT_S:.0f} s after its power came back")
 
 
 def rejoin(power: Power, servers: Servers, node: str, primary: str) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import load
-from bench.disaster import Power, rejoin
+from bench.disaster import Power, await_streaming, rejoin
 from measure import access
 from measure.playbook import ROOT, CommandError, Ran, execute, play
 from measure.servers import Servers
@@ -56,6 +56,19 @@ class Lab:
 
     def status(self, show: Show) -> float:
         return self._play("duet.backup_ha.status", show).check().seconds
+
+    def status_silent(self, show: Show) -> float:
+        """Ask while the secondary has no power, and let it come back."""
+        primary = self.servers.primary()
+        (secondary,) = [node for node in self.servers.nodes if node != primary]
+        power = Power(self._name)
+        power.cut(secondary)
+        ran = self._play("duet.backup_ha.status", show)
+        if not ran.code:
+            raise CommandError(f"status calls a cluster healthy whose {secondary} has no power")
+        power.on(secondary)
+        await_streaming(self.servers, self.servers.nodes[secondary])
+        return ran.seconds
 
     def primary(self) -> str:
         """Address of the primary."""

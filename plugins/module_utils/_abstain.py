@@ -16,6 +16,7 @@ from ._config import ABSTAIN_UNIT, NodeConfig
 from ._errors import BackupHaError, UnreachableError
 from ._grant import ABSTAINS, try_lock
 from ._postgres import SessionError, connect_peer, control_data, one
+from ._promotion import was_primary
 from ._system import systemctl
 from ._unusable import read_unusable
 
@@ -28,7 +29,8 @@ def abstain(config: NodeConfig) -> None:
         try:
             with connect_peer(config) as peer:
                 identifier = one(peer, "SELECT system_identifier::text FROM pg_control_system()")
-                while not has_usable_copy(config, identifier):
+                # One that was primary may be again: its word would make two of them.
+                while not (was_primary() or has_usable_copy(config, identifier)):
                     try_lock(peer, ABSTAINS)
                     time.sleep(PAUSE_S)
                 return

@@ -9,6 +9,7 @@ therefore never cross: each would need the lock that the other one holds.
 
 from __future__ import annotations
 
+from ._config import REPLICATION_ROLE
 from ._postgres import Connection, one, rows
 
 CLASS = 0x44554554  # "DUET"
@@ -30,3 +31,12 @@ def locks_held(connection: Connection) -> set[int]:
     """Which of our locks any session on that server holds."""
     query = "SELECT objid::int AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted"
     return {row["key"] for row in rows(connection, query, CLASS)}
+
+
+def peer_abstains(connection: Connection) -> bool:
+    """Whether the other node holds ABSTAINS here: only its certificate makes a session of the replication role."""
+    query = (
+        "SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) WHERE l.locktype = 'advisory'"
+        " AND l.classid = %s AND l.objid = %s AND l.granted AND a.usename = %s"
+    )
+    return bool(one(connection, query, CLASS, ABSTAINS, REPLICATION_ROLE))

@@ -17,22 +17,12 @@ The old primary keeps the address while nobody serves: clients are refused at on
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import suppress
 
 from . import _endpoint
 from ._config import NodeConfig
-from ._errors import (
-    BackupHaError,
-    DeadlineError,
-    InDoubtError,
-    RefusedError,
-    RolledBackError,
-    UnreachableError,
-)
+from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, RolledBackError, UnreachableError
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
-from ._operation import advance
 from ._postgres import (
     Connection,
     SessionError,
@@ -51,6 +41,7 @@ from ._postgres import (
 )
 from ._postgres import start as start_server
 from ._prelude import Budget, Terms, end_streams, flush, serve_on, stop_workload
+from ._progress import Progress
 from ._promotion import (
     await_replay,
     forget_having_been_primary,
@@ -70,29 +61,6 @@ GIVE_STEPS = (
     "start_standby",
 )
 ARM_TIMEOUT_S = 15.0
-
-
-@dataclass
-class Progress:
-    """Which steps ended, and when, in seconds since the module began."""
-
-    began: float = field(default_factory=time.monotonic)
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    stopping: bool = False
-    forecast: dict[str, Any] = field(default_factory=dict)
-    took: dict[str, float] = field(default_factory=dict)  # what the forecast speaks of, as it came
-    ended: list[str] = field(default_factory=list)  # others' streams
-
-    def begin(self, step: str, regardless: bool = False) -> None:
-        """Write down what comes next. A disk that takes no note stops what can be stopped, and nothing else."""
-        with suppress(OSError) if regardless else nullcontext():
-            advance(step)
-
-    def done(self, step: str) -> None:
-        self.steps.append({"step": step, "at_s": round(time.monotonic() - self.began, 4)})
-
-    def measure(self, what: str, began: float) -> None:
-        self.took[what] = round(time.monotonic() - began, 3)
 
 
 def plan_give(local_role: str, local_state: str, peer_in_recovery: bool) -> list[str]:

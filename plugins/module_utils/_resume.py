@@ -12,7 +12,7 @@ from typing import Any
 
 from ._config import NodeConfig
 from ._errors import UnreachableError
-from ._grant import ABSTAINS, GRANT, locks_held, try_lock, unlock
+from ._grant import GRANT, peer_abstains, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import WAITING_PATH, observe_replication, read_waiting
 from ._postgres import (
@@ -123,7 +123,7 @@ def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
 
 def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
     """The other node can't be reached; it may still reach this one, and hold the lock here."""
-    decision, why = decide_resume(_position(local), None, was_primary(), alone, ABSTAINS in locks_held(local))
+    decision, why = decide_resume(_position(local), None, was_primary(), alone, peer_abstains(local))
     if decision != "promote":
         return decision, why
     if not try_lock(local, GRANT):
@@ -144,7 +144,7 @@ def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -
     try:
         if not try_lock(peer, GRANT):
             return "wait", "another promotion is under way"
-        abstains = ABSTAINS in locks_held(local)
+        abstains = peer_abstains(local)
         decision, why = decide_resume(_position(local), _position(peer), was_primary(), alone, abstains)
         if decision == "promote":
             promote_here(config, local)

@@ -12,8 +12,9 @@ from . import _endpoint
 from ._config import RESUME_UNIT, NodeConfig
 from ._errors import BackupHaError, RefusedError, UnreachableError
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
-from ._handover import ARM_TIMEOUT_S, Progress
+from ._handover import ARM_TIMEOUT_S
 from ._postgres import Connection, SessionError, connect_local, connect_peer, in_recovery
+from ._progress import Progress
 from ._promotion import forget_having_been_primary, remember_being_primary, serve
 from ._system import systemctl
 

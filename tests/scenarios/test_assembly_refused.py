@@ -38,7 +38,7 @@ def refused(lab: Lab, *words: str, options: tuple[str, ...] = (), inventory: Pat
 
 def test_blank_servers_are_unassembled(lab: Lab) -> None:
     status = lab.play("status")
-    assert status.verdict == "unassembled" and status.code != 0 and status.seconds < 10, status
+    assert status.verdict == "unassembled" and status.code != 0, status
     assert "Next: ansible-playbook duet.backup_ha.assemble" in status.said, status
 
 

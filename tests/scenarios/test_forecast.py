@@ -103,4 +103,4 @@ def test_the_archiver_is_waited_for_as_long_as_it_was_said(cluster: Cluster, pri
     said = ended(cluster, lab.play("switchover"), "done", primary=cluster.secondary, secondary=primary)
     forecast, took = said["forecast"], said["took"]
     assert forecast["archive_files"] >= 1 and took["stop_s"] > 1, said
-    assert abs(forecast["stop_s"] - took["stop_s"]) < 2.5, said
+    assert took["stop_s"] / 3 < forecast["stop_s"] < took["stop_s"] * 3, said

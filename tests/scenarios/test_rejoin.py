@@ -139,6 +139,10 @@ def test_killed_in_the_middle_of_the_rewind_it_ends_with_a_fresh_copy(cluster: C
     status = lab.play("status")
     assert f"A rewind of {node} was interrupted" in status.said and "duet.backup_ha.rejoin" in status.said, status
 
+    # Its PostgreSQL can't be asked, but it says itself that it has no usable copy, and the primary goes on.
+    lab.sh(cluster.secondary, f"systemctl restart {UNIT}")
+    within(20, lambda: lab.writers([cluster.secondary]) == [cluster.secondary], "the new primary has resumed")
+
     assert "copy, start" in lab.sh(node, "backup-ha rejoin --check")
     lab.sh(node, "backup-ha rejoin")
     follows(cluster)

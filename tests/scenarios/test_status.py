@@ -1,4 +1,4 @@
-"""The playbook status gives the right verdict and exit code, whoever is down, within 10 seconds."""
+"""The playbook status gives the right verdict and exit code, whoever is down. The benchmark measures how fast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from tests.scenarios.cluster import DIRECTOR, Cluster
 from tests.scenarios.support import NODES, UNIT, within
 
-LIMIT_S = 10.0
 NEXT_COMMAND = re.compile(r"^On (\w+): ((?:systemctl|backup-ha) .*)$")
 
 
@@ -22,17 +21,15 @@ class Answer:
     reasons: str
     next: str
     primary: str | None
-    seconds: float
 
 
 def ask(cluster: Cluster) -> Answer:
-    """Ask for the verdict as JSON; the exit code and the time are as they have to be."""
+    """Ask for the verdict as JSON; the exit code is as it has to be."""
     outcome = cluster.lab.play("status", "-e", "backup_ha_output=json")
     (found,) = outcome.document["clusters"]
     assert (outcome.code == 0) == (found["verdict"] == "healthy"), outcome
-    assert outcome.seconds < LIMIT_S, outcome
     assert set(found["nodes"]) == set(NODES)
-    return Answer(found["verdict"], " ".join(found["reasons"]), found["next"] or "", found["primary"], outcome.seconds)
+    return Answer(found["verdict"], " ".join(found["reasons"]), found["next"] or "", found["primary"])
 
 
 def follow(cluster: Cluster, answer: Answer) -> None:
@@ -46,7 +43,7 @@ def test_a_healthy_cluster(cluster: Cluster) -> None:
     answer = ask(cluster)
     assert (answer.verdict, answer.reasons, answer.primary) == ("healthy", "", cluster.primary)
     table = cluster.lab.play("status")
-    assert table.code == 0 and table.seconds < LIMIT_S
+    assert table.code == 0
     row = re.search(rf"^{cluster.primary} +primary .* here +1 of 1 run$", table.output, re.MULTILINE)
     assert table.verdict == "healthy" and row, table
 
@@ -56,7 +53,7 @@ def test_the_primary_is_down(cluster: Cluster, output: str) -> None:
     cluster.lab.power_off(cluster.primary)
     if output == "table":
         table = cluster.lab.play("status")
-        assert table.verdict == "failed" and table.code != 0 and table.seconds < LIMIT_S, table
+        assert table.verdict == "failed" and table.code != 0, table
         assert f"{cluster.primary} does not answer" in table.said and "Next: " in table.said, table
     else:
         answer = ask(cluster)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover
+from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover, _progress
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, parse_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
@@ -75,7 +75,6 @@ class Stage:
         monkeypatch.setattr(_handover, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.did("release_endpoint"))
         replaced: dict[str, Any] = {
-            "advance": self.advance,
             "remember_being_primary": lambda _config: None,
             "connect_peer": self.connect_peer,
             "connect_local": lambda _server: Session("node1"),
@@ -96,6 +95,7 @@ class Stage:
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_handover, name, function)
+        monkeypatch.setattr(_progress, "advance", self.advance)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -59,9 +59,20 @@ def test_it_asks_until_it_is_heard_and_holds_the_lock_until_the_copy_is_there(mo
     monkeypatch.setattr(_abstain, "one", lambda *_arguments: SYSTEM)
     monkeypatch.setattr(_abstain, "has_usable_copy", lambda *_arguments: next(copies))
     monkeypatch.setattr(_abstain, "try_lock", lock)
+    monkeypatch.setattr(_abstain, "was_primary", lambda: False)
     monkeypatch.setattr(_abstain, "PAUSE_S", 0.0)
     _abstain.abstain(CONFIG)
     assert held == [ABSTAINS, ABSTAINS] and answers == []
+
+
+def test_a_node_that_was_primary_never_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may serve other data than the node at the old address of its peer has."""
+    monkeypatch.setattr(_abstain, "connect_peer", lambda _config: Session("node2"))
+    monkeypatch.setattr(_abstain, "one", lambda *_arguments: "another")
+    monkeypatch.setattr(_abstain, "has_usable_copy", lambda *_arguments: False)
+    monkeypatch.setattr(_abstain, "was_primary", lambda: True)
+    monkeypatch.setattr(_abstain, "try_lock", lambda *_arguments: pytest.fail("it took the lock"))
+    _abstain.abstain(CONFIG)
 
 
 def test_that_the_unit_does_not_start_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:

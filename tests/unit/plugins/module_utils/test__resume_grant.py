@@ -49,7 +49,7 @@ class Cluster:
         for name in ("in_recovery", "try_lock", "unlock", "promote_here", "_position"):
             monkeypatch.setattr(_resume, name, getattr(self, name.lstrip("_")))
         monkeypatch.setattr(_resume, "was_primary", lambda: True)
-        monkeypatch.setattr(_resume, "locks_held", lambda _session: set())
+        monkeypatch.setattr(_resume, "peer_abstains", lambda _session: False)
 
     def in_recovery(self, session: Session) -> bool:
         self.schedule.step()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _resume
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
-from ansible_collections.duet.backup_ha.plugins.module_utils._grant import ABSTAINS, GRANT
+from ansible_collections.duet.backup_ha.plugins.module_utils._grant import GRANT
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import SYSTEM
 
@@ -35,7 +35,7 @@ class Node:
         monkeypatch.setattr(_resume, "in_recovery", lambda session: self.recovering[session.server])
         monkeypatch.setattr(_resume, "observe_replication", self.observe)
         monkeypatch.setattr(_resume, "try_lock", self.try_lock)
-        monkeypatch.setattr(_resume, "locks_held", lambda _session: {ABSTAINS} if self.peer_abstains else set())
+        monkeypatch.setattr(_resume, "peer_abstains", lambda _session: self.peer_abstains)
         monkeypatch.setattr(_resume, "unlock", lambda _session, _key: self.events.append("unlock"))
         monkeypatch.setattr(_resume, "was_primary", lambda: self.was_primary)
         monkeypatch.setattr(_resume, "promote_here", lambda *_arguments: self.events.append("promote"))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._lsn import parse_lsn
+from ansible_collections.duet.backup_ha.plugins.module_utils._standby_health import LAG_LIMIT_BYTES
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
     DEGRADED,
     FAILED,
     HEALTHY,
-    LAG_LIMIT_BYTES,
     SPLIT,
     UNASSEMBLED,
     UNKNOWN,

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils._standby_health import LAG_LIMIT_BYTES
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
     DEGRADED,
     HEALTHY,
-    LAG_LIMIT_BYTES,
     judge,
 )
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
