@@ -14,9 +14,9 @@ from . import _endpoint, _failover_command, _promotion
 from ._abstain import abstain
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
-from ._errors import BackupHaError, InDoubtError, RefusedError
+from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
 from ._observe import observe_node
-from ._postgres import SessionError, problem_of
+from ._postgres import SessionError
 from ._rejoin import rejoin, report
 from ._resume import resume
 from ._unusable import refuse_unusable

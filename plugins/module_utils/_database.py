@@ -11,7 +11,7 @@ from typing import Any
 
 from ._config import DATABASE, REPLICATION_ROLE, Postgresql
 from ._observe import has_cluster_database
-from ._postgres import Connection, connect_cluster_database, connect_local, one, rows
+from ._postgres import Connection, connect_cluster_database, connect_local, one, rows, timeline_of
 
 PROBE_ROLE = "backup_ha_probe"
 TICKET_LIFETIME = "2 minutes"
@@ -110,12 +110,14 @@ def issue_ticket(server: Postgresql) -> dict[str, Any]:
         until = one(connection, f"SELECT (now() + interval '{TICKET_LIFETIME}')::text")
         # The verifier and the time are made here; they hold no quote that could end the literal.
         connection.execute(f"ALTER ROLE {PROBE_ROLE} PASSWORD '{verifier}' VALID UNTIL '{until}'")
-        timeline = one(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
-    return {"password": password, "timeline": int(timeline, 16)}
+        return {"password": password, "timeline": timeline_of(connection)}
 
 
-def record_history(server: Postgresql, entry: dict[str, Any]) -> None:
-    """Add one line to the history of role changes. Keys as the table's columns; ``started`` in epoch seconds."""
+def record_history(server: Postgresql, entry: dict[str, Any], once: bool = False) -> None:
+    """Add one line to the history of role changes; with ``once``, unless there is a line of its timeline.
+
+    Keys as the table's columns; ``started`` in epoch seconds.
+    """
     with connect_cluster_database(server) as connection:
         connection.execute(
             "INSERT INTO backup_ha.history"
@@ -123,6 +125,7 @@ def record_history(server: Postgresql, entry: dict[str, Any]) -> None:
             " SELECT operation, kind, from_node, to_node, timeline, pg_current_wal_lsn(), to_timestamp(started),"
             " outcome, who, why"
             " FROM json_to_record(%s::json) AS e(operation text, kind text, from_node text, to_node text,"
-            " timeline int, started float, outcome text, who text, why text)",
-            (json.dumps(entry),),
+            " timeline int, started float, outcome text, who text, why text)"
+            " WHERE NOT %s OR NOT EXISTS (SELECT FROM backup_ha.history AS h WHERE h.timeline = e.timeline)",
+            (json.dumps(entry), once),
         )

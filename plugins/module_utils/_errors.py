@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -53,3 +54,23 @@ def outcome_of(error: BackupHaError) -> str:
         InDoubtError: "in_doubt",
     }
     return next((word for kind, word in words.items() if isinstance(error, kind)), "failed")
+
+
+def is_session_error(error: Exception) -> bool:
+    """Whether PostgreSQL's driver raised it. Without loading the driver, which takes longer than most modules do."""
+    driver = sys.modules.get("psycopg")
+    return driver is not None and isinstance(error, driver.Error)
+
+
+def first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def problem_of(error: Exception) -> str:
+    """One sentence for a person. libpq's own for a lost connection differ by the moment and help nobody."""
+    if isinstance(error, BackupHaError):
+        return str(error)
+    if getattr(error, "sqlstate", None):
+        return f"PostgreSQL refused a statement: {first_line(error)}"
+    return "A session to PostgreSQL broke: its server ended, or the connection to it was lost."

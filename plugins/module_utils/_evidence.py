@@ -18,12 +18,12 @@ from typing import Any
 
 from . import _endpoint
 from ._config import NodeConfig
-from ._errors import BackupHaError, UnreachableError
+from ._errors import BackupHaError, UnreachableError, first_line
 from ._lsn import parse_lsn
 from ._observe import has_cluster_database, observe_replication
 from ._operation import read_operation
 from ._parameters import describe_too_small
-from ._postgres import Connection, SessionError, connect_peer, control_data, first_line, in_recovery, one
+from ._postgres import Connection, SessionError, connect_peer, control_data, in_recovery, one
 from ._promotion import was_primary
 from ._system import run
 

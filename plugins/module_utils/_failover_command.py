@@ -14,9 +14,9 @@ import sys
 from typing import Any
 
 from ._config import NodeConfig
-from ._errors import BackupHaError, InDoubtError, RefusedError
+from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
 from ._failover import Report, describe
-from ._postgres import SessionError, problem_of
+from ._postgres import SessionError
 from ._takeover import Order, Takeover, look, take_over
 
 DONE, NOT_DONE, IN_DOUBT = 0, 1, 3

@@ -21,7 +21,16 @@ from contextlib import suppress
 
 from . import _endpoint
 from ._config import NodeConfig
-from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, RolledBackError, UnreachableError
+from ._errors import (
+    BackupHaError,
+    DeadlineError,
+    InDoubtError,
+    RefusedError,
+    RolledBackError,
+    UnreachableError,
+    first_line,
+    problem_of,
+)
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
 from ._postgres import (
     Connection,
@@ -30,10 +39,8 @@ from ._postgres import (
     connect_peer,
     control_data,
     drop_slot,
-    first_line,
     in_recovery,
     postmaster_pid,
-    problem_of,
     stop_at_once,
     stop_fast,
     wait_for_session,

@@ -12,9 +12,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._errors import BackupHaError, RefusedError, outcome_of
+from ._errors import BackupHaError, RefusedError, is_session_error, outcome_of, problem_of
 from ._operation import advance
-from ._postgres import SessionError, problem_of
 
 
 def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]], step: str = "") -> None:
@@ -33,7 +32,9 @@ def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, 
     except BackupHaError as error:
         details = {"reasons": [str(error)], **error.details}
         module.fail_json(msg=str(error), outcome=outcome_of(error), exception=traceback.format_exc(), **details)
-    except SessionError as error:
+    except Exception as error:
+        if not is_session_error(error):
+            raise
         said = problem_of(error)
         module.fail_json(msg=said, outcome="failed", reasons=[said], exception=traceback.format_exc())
     module.exit_json(duration=round(time.monotonic() - began, 3), **result)

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import _endpoint
 from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
-from ._errors import BackupHaError
+from ._errors import BackupHaError, first_line
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
 from ._parameters import STANDBY_MINIMUMS
@@ -24,7 +24,6 @@ from ._postgres import (
     SessionError,
     connect_local,
     control_data,
-    first_line,
     in_recovery,
     one,
     postmaster_pid,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._config import DATABASE, REPLICATION_ROLE, TLS_DIRECTORY, NodeConfig, Postgresql
 from ._control import ControlData, parse_control_data
-from ._errors import BackupHaError, DeadlineError, UnreachableError
+from ._errors import BackupHaError, DeadlineError, UnreachableError, first_line
 from ._system import run, signal_and_wait, sync_directory, systemctl, unit_states
 
 try:
@@ -128,20 +128,6 @@ def connect_cluster_database(server: Postgresql) -> Connection:
     return connect_local(server, DATABASE)
 
 
-def first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def problem_of(error: Exception) -> str:
-    """One sentence for a person. libpq's own for a lost connection differ by the moment and help nobody."""
-    if isinstance(error, BackupHaError):
-        return str(error)
-    if getattr(error, "sqlstate", None):
-        return f"PostgreSQL refused a statement: {first_line(error)}"
-    return "A session to PostgreSQL broke: its server ended, or the connection to it was lost."
-
-
 def one(connection: Connection, query: str, *parameters: Any) -> Any:
     """The first column of the first row; None when there is no row."""
     row = connection.execute(query, parameters or None).fetchone()
@@ -213,10 +199,15 @@ def start(server: Postgresql, timeout: float = 60.0) -> None:
     systemd notices the end of a process later than we do, and a start that it takes for superfluous does nothing.
     """
     deadline = time.monotonic() + timeout
-    while postmaster_pid(server) is None and unit_states([server.unit])[server.unit]["active"] in _NOT_YET_ENDED:
+    state = unit_states([server.unit])[server.unit]
+    while postmaster_pid(server) is None and state["active"] in _NOT_YET_ENDED:
         if time.monotonic() > deadline:
             raise DeadlineError(f"systemd did not see {server.unit} end within {timeout:.0f} s.")
         time.sleep(0.01)
+        state = unit_states([server.unit])[server.unit]
+    if state["sub"] == "auto-restart":
+        # systemd lets a start wait until RestartSec is over. A stop ends that wait; what depends on it has stopped.
+        systemctl("stop", server.unit, timeout=timeout)
     systemctl("start", "--no-block", server.unit, timeout=timeout)
 
 
@@ -230,6 +221,11 @@ def wait_for_session(server: Postgresql, timeout: float, dbname: str = SUPERUSER
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def timeline_of(connection: Connection) -> int:
+    """The timeline that a writer is on."""
+    return int(one(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
 
 
 def ensure_slot(connection: Connection, name: str) -> bool:

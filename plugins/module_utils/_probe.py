@@ -10,9 +10,9 @@ import tempfile
 import time
 from typing import Any
 
-from ._database import TICKET_LIFETIME
-from ._errors import BackupHaError
-from ._postgres import first_line, require_driver
+from ._database import PROBE_ROLE, TICKET_LIFETIME
+from ._errors import BackupHaError, first_line
+from ._postgres import require_driver
 
 try:
     import psycopg
@@ -25,7 +25,7 @@ RETURNING substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"""
 
 
 def probe_endpoint(
-    address: str, port: int, user: str, password: str, timeline: int, ca_certificate: str, timeout: float
+    address: str, port: int, timeout: float, password: str, timeline: int, ca_certificate: str
 ) -> dict[str, Any]:
     """Write through the endpoint until it succeeds on the expected timeline.
 
@@ -40,7 +40,7 @@ def probe_endpoint(
         while True:
             attempts += 1
             try:
-                found = _write_once(address, port, user, password, ca.name)
+                found = _write_once(address, port, password, ca.name)
                 if found == timeline:
                     return {"timeline": found, "attempts": attempts}
                 problem = f"it leads to a writer on timeline {found}, expected was {timeline}"
@@ -54,11 +54,11 @@ def probe_endpoint(
             time.sleep(0.2)
 
 
-def _write_once(address: str, port: int, user: str, password: str, ca: str) -> int:
+def _write_once(address: str, port: int, password: str, ca: str) -> int:
     with psycopg.connect(
         host=address,
         port=port,
-        user=user,
+        user=PROBE_ROLE,
         password=password,
         dbname="backup_ha",
         sslmode="verify-full",

@@ -36,6 +36,7 @@ from ._postgres import (
     one,
     postmaster_pid,
     rows,
+    timeline_of,
     wait_for_session,
     write_standby_signal,
 )
@@ -419,7 +420,7 @@ def _timeline_of(connection: Connection) -> int:
     """A writer's timeline is in the name of the segment that it writes, whatever its control file says yet."""
     if in_recovery(connection):
         return _control_timeline(connection)
-    return int(one(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
+    return timeline_of(connection)
 
 
 def _control_timeline(connection: Connection) -> int:

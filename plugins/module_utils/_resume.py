@@ -11,19 +11,11 @@ import time
 from typing import Any
 
 from ._config import NodeConfig
-from ._errors import UnreachableError
+from ._errors import UnreachableError, problem_of
 from ._grant import GRANT, peer_abstains, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import WAITING_PATH, observe_replication, read_waiting
-from ._postgres import (
-    Connection,
-    SessionError,
-    connect_peer,
-    drop_slot,
-    in_recovery,
-    problem_of,
-    wait_for_session,
-)
+from ._postgres import Connection, SessionError, connect_peer, drop_slot, in_recovery, wait_for_session
 from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
 
 

@@ -12,7 +12,6 @@ import platform
 import re
 import shutil
 import socket
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from ._config import CONFIG_PATH, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
 from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
-from ._system import run, unit_is_active
+from ._system import await_end, run
 
 CLUSTERS = Path("/etc/postgresql")
 DATA = Path("/var/lib/postgresql")
@@ -149,7 +148,8 @@ def survey_endpoint(address: str, interfaces: list[dict[str, Any]]) -> dict[str,
 
 def survey_postgresql(cluster: str) -> dict[str, Any]:
     """Which PostgreSQL is installed, which could be, and what its cluster holds."""
-    _await_creation()
+    # An interrupted run may have left the creation of the cluster at work: see roles/node/tasks/packages.yml.
+    await_end("backup-ha-createcluster.service")
     installed = sorted(
         (path.parent.parent.name for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")), key=float
     )
@@ -166,13 +166,6 @@ def survey_postgresql(cluster: str) -> dict[str, Any]:
     if found["clusters"]:
         found["server"] = survey_server(find_server(found["clusters"][-1], cluster))
     return found
-
-
-def _await_creation(limit: float = 60.0) -> None:
-    """An interrupted run may have left the creation of the cluster at work: see roles/node/tasks/packages.yml."""
-    deadline = time.monotonic() + limit
-    while unit_is_active("backup-ha-createcluster.service") and time.monotonic() < deadline:
-        time.sleep(0.1)
 
 
 def half_made(cluster: str) -> list[str]:

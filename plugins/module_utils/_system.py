@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,15 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
 
 def unit_is_active(unit: str) -> bool:
     return unit_states([unit])[unit]["active"] == "active"
+
+
+def await_end(unit: str, limit: float = 60.0) -> None:
+    """Wait until a unit that somebody began has ended, well or not; DeadlineError when it does not."""
+    deadline = time.monotonic() + limit
+    while unit_states([unit])[unit]["active"] in ("activating", "active", "deactivating"):
+        if time.monotonic() > deadline:
+            raise DeadlineError(f"{unit} has not ended after {limit:.0f} s; journalctl -u {unit} may say why.")
+        time.sleep(0.05)
 
 
 def systemctl(verb: str, *units: str, timeout: float = 90.0) -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from typing import Any
 
 from . import _endpoint
 from ._config import RESUME_UNIT, NodeConfig
-from ._errors import BackupHaError, RefusedError, UnreachableError
+from ._database import record_history
+from ._errors import BackupHaError, InDoubtError, RefusedError, UnreachableError, problem_of
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
 from ._handover import ARM_TIMEOUT_S
-from ._postgres import Connection, SessionError, connect_local, connect_peer, in_recovery
+from ._operation import read_operation
+from ._postgres import Connection, SessionError, connect_local, connect_peer, in_recovery, timeline_of
 from ._progress import Progress
 from ._promotion import forget_having_been_primary, remember_being_primary, serve
 from ._system import systemctl
@@ -46,7 +49,35 @@ def take(config: NodeConfig) -> Progress:
         serve(config, connection)
         progress.done("target")
         _await_release(connection)
+        record = read_operation()
+        if record:
+            progress.begin("record", regardless=True)
+            _record(config, connection, record)
     return progress
+
+
+def _record(config: NodeConfig, connection: Connection, record: dict[str, Any]) -> None:
+    """Add the exchange to the cluster's history, unless this timeline has its line: this may be a second run."""
+    try:
+        record_history(
+            config.postgresql,
+            {
+                "operation": record["id"],
+                "kind": record["kind"],
+                "from_node": config.peer,
+                "to_node": config.node,
+                "timeline": timeline_of(connection),
+                "started": record["started"],
+                "outcome": "done",
+                "who": record["by"],
+            },
+            once=True,
+        )
+    except (BackupHaError, SessionError) as error:
+        raise InDoubtError(
+            f"{config.node} accepts writes and has the endpoint, but the history could not be written: "
+            f"{problem_of(error)}"
+        ) from error
 
 
 def _arm(connection: Connection) -> None:

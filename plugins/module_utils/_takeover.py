@@ -18,14 +18,14 @@ from typing import Any
 from ._config import NodeConfig
 from ._database import record_history
 from ._endpoint import PreparedEndpoint
-from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError
+from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError, first_line, problem_of
 from ._evidence import gather
 from ._failover import ANSWERS, NOT_READY, Report, Wishes, examine
 from ._fence import load_fence, switch_off
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
 from ._operation import advance
-from ._postgres import Connection, SessionError, connect_local, connect_peer, first_line, in_recovery, one, problem_of
+from ._postgres import Connection, SessionError, connect_local, connect_peer, in_recovery, timeline_of
 from ._promotion import (
     forget_having_been_primary,
     remember_being_primary,
@@ -252,13 +252,12 @@ def _serve(config: NodeConfig, connection: Connection, order: Order, takeover: T
 def _history(
     config: NodeConfig, connection: Connection, order: Order, takeover: Takeover, problem: str
 ) -> dict[str, Any]:
-    timeline = one(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
     return {
         "operation": order.operation or f"{config.cluster}-failover-{takeover.began:.3f}",
         "kind": "failover",
         "from_node": config.peer,
         "to_node": config.node,
-        "timeline": int(timeline, 16),
+        "timeline": timeline_of(connection),
         "started": takeover.began,
         "outcome": "incomplete" if problem else "done",
         "who": order.who,

@@ -10,10 +10,10 @@ module: endpoint_probe
 short_description: Prove from outside that the endpoint leads to the primary
 version_added: 0.1.0
 description:
-  - Connects to the cluster's endpoint over verified TLS, writes a row, and compares the timeline and the system
-    identifier
-    with those of the node that claims to be the primary.
-  - Run it on the control node (C(delegate_to=localhost)); it needs C(psycopg) there.
+  - Run it on the node that claims to be the primary. The control node gets a password from there
+    (M(duet.backup_ha.endpoint_ticket)), connects to the cluster's endpoint over verified TLS, writes a row, and
+    compares the timeline with that of the node.
+  - Runs on the control node as an action. The password is in no variable and no result.
 options:
   address:
     description: The endpoint's address.
@@ -23,22 +23,6 @@ options:
     description: PostgreSQL's port.
     type: int
     default: 5432
-  user:
-    description: The role to connect as.
-    type: str
-    default: backup_ha_probe
-  password:
-    description: The password that M(duet.backup_ha.endpoint_ticket) issued.
-    type: str
-    required: true
-  timeline:
-    description: The timeline that the primary said it is on.
-    type: int
-    required: true
-  ca_certificate:
-    description: The cluster's CA certificate, as PEM text.
-    type: str
-    required: true
   timeout:
     description: For how many seconds to go on trying.
     type: int
@@ -51,7 +35,7 @@ attributes:
     support: none
     details: The row is written each time; nothing else depends on it, so the module reports no change.
 requirements:
-  - psycopg 3.1 or later
+  - psycopg 3.1 or later on the control node
 author:
   - Duet contributors (@duet)
 """
@@ -60,47 +44,16 @@ EXAMPLES = r"""
 - name: Prove it
   duet.backup_ha.endpoint_probe:
     address: 192.0.2.10
-    password: "{{ ticket.password }}"
-    timeline: "{{ ticket.timeline }}"
-    ca_certificate: "{{ ca.content | b64decode }}"
-  delegate_to: localhost
+  when: inventory_hostname == new_primary
 """
 
 RETURN = r"""
 timeline:
   description: The timeline on which the row was written.
-  returned: success
+  returned: success, outside check mode
   type: int
 attempts:
   description: How many attempts it took.
-  returned: success
+  returned: success, outside check mode
   type: int
 """
-
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
-from ansible_collections.duet.backup_ha.plugins.module_utils._probe import probe_endpoint
-
-ARGUMENTS = {
-    "address": {"type": "str", "required": True},
-    "port": {"type": "int", "default": 5432},
-    "user": {"type": "str", "default": "backup_ha_probe"},
-    "password": {"type": "str", "required": True, "no_log": True},
-    "timeline": {"type": "int", "required": True},
-    "ca_certificate": {"type": "str", "required": True},
-    "timeout": {"type": "int", "default": 10},
-}
-
-
-def body(module: AnsibleModule) -> dict[str, Any]:
-    return {"changed": False} if module.check_mode else {"changed": False, **probe_endpoint(**module.params)}
-
-
-def main() -> None:
-    run_module(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), body)
-
-
-if __name__ == "__main__":
-    main()

@@ -53,6 +53,11 @@ options:
     type: list
     elements: path
     default: []
+  after:
+    description:
+      - A unit that makes what this call builds on. If it runs, its end is waited for, for a minute.
+    type: str
+    default: ""
   library:
     description: Whether to install the node library and the command C(backup-ha).
     type: bool
@@ -94,83 +99,55 @@ import importlib.util
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils import (
-    _abstain,
-    _cli,
-    _clone,
-    _config,
-    _control,
-    _database,
-    _endpoint,
-    _errors,
-    _evidence,
-    _failover,
-    _failover_command,
-    _fence,
-    _fork,
-    _fork_copy,
-    _grant,
-    _loss,
-    _lsn,
-    _observe,
-    _operation,
-    _parameters,
-    _past,
-    _postgres,
-    _progress,
-    _promotion,
-    _rejoin,
-    _rejoin_plan,
-    _resume,
-    _rewind,
-    _system,
-    _takeover,
-    _timeline,
-    _unusable,
-)
+from ansible_collections.duet.backup_ha.plugins.module_utils import _system
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
+if TYPE_CHECKING:
+    # Ansible packs what is imported anywhere; here it is shipped, and loading it would take longer than all the rest.
+    from ansible_collections.duet.backup_ha.plugins.module_utils import _cli  # noqa: F401
+
+PACKAGE = "ansible_collections.duet.backup_ha.plugins.module_utils"
 LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
 COMMAND = Path("/usr/bin/backup-ha")
 BEGIN = "# BEGIN backup-ha\n"
 END = "# END backup-ha\n"
 UNITS = "/etc/systemd/system/"
 NODE_MODULES = (
-    _abstain,
-    _cli,
-    _clone,
-    _config,
-    _control,
-    _database,
-    _endpoint,
-    _errors,
-    _evidence,
-    _failover,
-    _failover_command,
-    _fence,
-    _fork,
-    _fork_copy,
-    _grant,
-    _loss,
-    _lsn,
-    _observe,
-    _operation,
-    _parameters,
-    _past,
-    _postgres,
-    _progress,
-    _promotion,
-    _rejoin,
-    _rejoin_plan,
-    _resume,
-    _rewind,
-    _system,
-    _takeover,
-    _timeline,
-    _unusable,
+    "_abstain",
+    "_cli",
+    "_clone",
+    "_config",
+    "_control",
+    "_database",
+    "_endpoint",
+    "_errors",
+    "_evidence",
+    "_failover",
+    "_failover_command",
+    "_fence",
+    "_fork",
+    "_fork_copy",
+    "_grant",
+    "_loss",
+    "_lsn",
+    "_observe",
+    "_operation",
+    "_parameters",
+    "_past",
+    "_postgres",
+    "_promotion",
+    "_rejoin",
+    "_rejoin_plan",
+    "_resume",
+    "_rewind",
+    "_system",
+    "_takeover",
+    "_timeline",
+    "_unusable",
 )
 SCRIPT = """#!/usr/bin/python3
 import sys
@@ -195,17 +172,17 @@ ARGUMENTS = {
     "blocks": {"type": "dict", "default": {}},
     "links": {"type": "dict", "default": {}},
     "absent": {"type": "list", "elements": "path", "default": []},
+    "after": {"type": "str", "default": ""},
     "library": {"type": "bool", "default": False},
 }
 
 
 def library_files() -> list[dict[str, str]]:
-    """The sources of the modules imported above, as Ansible packed them."""
+    """The sources of the library, as Ansible packed them."""
     files = [{"path": str(LIBRARY / "__init__.py"), "content": "", "mode": "0644", "group": "root"}]
-    for loaded in NODE_MODULES:
-        spec = importlib.util.find_spec(loaded.__name__)
-        source: str = spec.loader.get_source(loaded.__name__) if spec else ""  # type: ignore[union-attr]
-        name = loaded.__name__.rpartition(".")[2]
+    for name in NODE_MODULES:
+        spec = importlib.util.find_spec(f"{PACKAGE}.{name}")
+        source: str = spec.loader.get_source(f"{PACKAGE}.{name}")  # type: ignore[union-attr]
         files.append({"path": str(LIBRARY / f"{name}.py"), "content": source, "mode": "0644", "group": "root"})
     return [*files, {"path": str(COMMAND), "content": SCRIPT, "mode": "0755", "group": "root"}]
 
@@ -267,11 +244,22 @@ def difference(path: str, content: str) -> dict[str, str]:
     return {"before_header": path, "after_header": path, "before": before, "after": content}
 
 
+def read_whole(path: str, maker: str) -> str:
+    """A file that has to be there already; ``maker`` is the unit that made it, if one did."""
+    try:
+        return Path(path).read_text("utf-8")
+    except FileNotFoundError as error:
+        why = f" journalctl -u {maker} says why." if maker else ""
+        raise BackupHaError(f"{path} is missing; it gets lines of this cluster.{why}") from error
+
+
 def body(module: AnsibleModule) -> dict[str, Any]:
+    if module.params["after"]:
+        _system.await_end(module.params["after"])
     shown = list(module.params["files"])
     hidden = library_files() if module.params["library"] else []
     changed = [wanted for wanted in [*hidden, *shown] if differs(wanted)]
-    before = {path: Path(path).read_text("utf-8") for path in module.params["blocks"]}
+    before = {path: read_whole(path, module.params["after"]) for path in module.params["blocks"]}
     after = {path: with_block(before[path], block) for path, block in module.params["blocks"].items()}
     blocks = {path: content for path, content in after.items() if content != before[path]}
     diff = [difference(wanted["path"], wanted["content"]) for wanted in changed if wanted not in hidden]

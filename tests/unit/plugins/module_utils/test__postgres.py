@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _postgres
+from ansible_collections.duet.backup_ha.plugins.module_utils import _errors, _postgres
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Postgresql
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     BackupHaError,
@@ -124,7 +124,7 @@ def test_without_the_driver_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_the_first_line_of_an_error(error: BaseException, line: str) -> None:
-    assert _postgres.first_line(error) == line
+    assert _errors.first_line(error) == line
 
 
 class Cursor:
@@ -192,7 +192,8 @@ class Unit:
         monkeypatch.setattr(_postgres, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
 
     def show(self, units: list[str]) -> dict[str, dict[str, str]]:
-        return {units[0]: {"active": self.states.pop(0) if len(self.states) > 1 else self.states[0]}}
+        active, _slash, sub = (self.states.pop(0) if len(self.states) > 1 else self.states[0]).partition("/")
+        return {units[0]: {"active": active, "sub": sub}}
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -205,6 +206,12 @@ def test_a_start_waits_until_systemd_has_seen_the_end(monkeypatch: pytest.Monkey
     _postgres.start(CONFIG.postgresql)
     assert [(words[0], words[-1]) for words in unit.started] == [("start", "postgresql@15-main.service")]
     assert len(unit.states) == 1
+
+
+def test_a_start_does_not_wait_for_the_restart_that_systemd_has_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = Unit(monkeypatch, "active/running", "deactivating/stop", "activating/auto-restart")
+    _postgres.start(CONFIG.postgresql)
+    assert [words[0] for words in unit.started] == ["stop", "start"]
 
 
 def test_a_start_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

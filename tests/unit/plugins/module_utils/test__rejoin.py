@@ -63,6 +63,7 @@ class Stage:
             "try_lock": lambda *_arguments: not self.promoting,
             "unlock": lambda *_arguments: None,
             "one": self.one,
+            "timeline_of": lambda _session: 2,
             "rows": lambda *_arguments: [{"in_recovery": False, "system_identifier": "7"}],
             "read_past": lambda *_arguments: [Stretch(1, 0)],
             "_past_of_peer": lambda *_arguments: [Stretch(1, 0, FORK_LSN), Stretch(2, FORK_LSN)],
@@ -112,8 +113,6 @@ class Stage:
             return self.slot_status
         if "pg_control_checkpoint" in query:
             return self.control_timelines.pop(0) if len(self.control_timelines) > 1 else self.control_timelines[0]
-        if "pg_walfile_name" in query:
-            return "00000002"
         if "received_tli" in query:
             return self.receives if "start" in self.events else None
         return None

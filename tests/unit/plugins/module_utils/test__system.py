@@ -99,6 +99,19 @@ def child(code: str) -> subprocess.Popen[str]:
 WAITS = "import signal, time; signal.signal(signal.SIGINT, signal.{}); print('ready', flush=True); time.sleep(60)"
 
 
+def test_the_end_of_a_unit_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = iter(["activating", "active", "deactivating", "not-found"])
+    monkeypatch.setattr(_system, "unit_states", lambda units: {units[0]: {"active": next(states)}})
+    _system.await_end("some.service")
+    assert list(states) == []
+
+
+def test_the_end_of_a_unit_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_system, "unit_states", lambda units: {units[0]: {"active": "active"}})
+    with pytest.raises(DeadlineError, match=r"some\.service has not ended after 0 s; journalctl -u some\.service"):
+        _system.await_end("some.service", limit=0.0)
+
+
 def test_a_process_that_ends_is_noticed_at_once() -> None:
     process = child(WAITS.format("SIG_DFL"))
     began = time.monotonic()

@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _handover, _promotion, _take
+from ansible_collections.duet.backup_ha.plugins.module_utils import (
+    _endpoint,
+    _handover,
+    _progress,
+    _promotion,
+    _take,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     BackupHaError,
+    InDoubtError,
     RefusedError,
     UnreachableError,
 )
@@ -33,6 +41,9 @@ class Taker:
         self.now = 0.0
         self.armed = armed
         self.giver_serves = True
+        self.operation: dict[str, Any] | None = None
+        self.history: list[dict[str, Any]] = []
+        self.history_fails = False
         monkeypatch.setattr(_take, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_endpoint, "PreparedEndpoint", lambda _endpoint: self)
         monkeypatch.setattr(_take, "connect_local", lambda _server: Session("node2"))
@@ -44,6 +55,10 @@ class Taker:
         monkeypatch.setattr(_take, "try_lock", self.try_lock)
         monkeypatch.setattr(_take, "serve", lambda *_arguments: self.events.append("serve"))
         monkeypatch.setattr(_promotion, "request_promotion", self.never)
+        monkeypatch.setattr(_progress, "advance", lambda _step: None)
+        monkeypatch.setattr(_take, "read_operation", lambda: self.operation)
+        monkeypatch.setattr(_take, "timeline_of", lambda _session: 8)
+        monkeypatch.setattr(_take, "record_history", self.record)
         monkeypatch.setattr(_take, "remember_being_primary", lambda _config: self.events.append("remember"))
 
     def sleep(self, seconds: float) -> None:
@@ -56,6 +71,12 @@ class Taker:
 
     def in_recovery(self, session: Session) -> bool:
         return session.server == "node2" and self.story(self.now)[1]
+
+    def record(self, _server: object, entry: dict[str, Any], once: bool) -> None:
+        assert once and "serve" in self.events
+        if self.history_fails:
+            raise UnreachableError("PostgreSQL on node2 does not answer")
+        self.history.append(entry)
 
     def never(self, *_arguments: object) -> None:
         raise AssertionError("the receiving node promoted itself")
@@ -94,6 +115,33 @@ def test_a_node_that_was_promoted_before_only_takes_the_rest(monkeypatch: pytest
     _take.take(CONFIG)
     events = [event for event in taker.events if event != "announce"]
     assert events == ["endpoint", "taken", "serve", "close"]
+
+
+OPERATION = {"id": "duet-switchover-1", "kind": "switchover", "started": 1.5, "by": "root@control"}
+
+
+def test_the_exchange_is_a_line_of_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, handed_over)
+    taker.operation = OPERATION
+    _take.take(CONFIG)
+    (line,) = taker.history
+    assert (line["operation"], line["from_node"], line["to_node"]) == ("duet-switchover-1", "node1", "node2")
+    assert (line["timeline"], line["started"], line["outcome"], line["who"]) == (8, 1.5, "done", "root@control")
+
+
+def test_outside_an_operation_there_is_nothing_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker = Taker(monkeypatch, handed_over)
+    _take.take(CONFIG)
+    assert taker.history == []
+
+
+def test_a_history_that_takes_no_line_leaves_the_exchange_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run finishes it."""
+    taker = Taker(monkeypatch, handed_over)
+    taker.operation, taker.history_fails = OPERATION, True
+    with pytest.raises(InDoubtError, match="node2 accepts writes and has the endpoint, but the history"):
+        _take.take(CONFIG)
+    assert "serve" in taker.events
 
 
 def refused_taking(taker: Taker, error: type[BackupHaError]) -> BackupHaError:

@@ -67,7 +67,7 @@ class Scene:
             "PreparedEndpoint": lambda _endpoint: SimpleNamespace(
                 take=lambda: self.did("endpoint"), announce=lambda: self.did("announce"), close=lambda: None
             ),
-            "one": lambda _connection, _query: "0000000A",
+            "timeline_of": lambda _connection: 10,
             "time": SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep, time=lambda: 1000.0),
         }
         for name, function in replaced.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils import _system
 from ansible_collections.duet.backup_ha.plugins.modules.node_files import main, with_block
 
 Run = Callable[..., dict[str, Any]]
@@ -44,3 +45,14 @@ def test_a_block_changes_nothing_else_of_the_file(run_module: Run, tmp_path: Pat
     assert file.stat().st_mode & 0o777 == 0o640
     assert [Path(backup).read_text() for backup in done["backups"]] == ["theirs\n"]
     assert run_module(main, **wanted)["changed"] is False
+
+
+def test_a_file_that_was_never_made_is_named_with_who_should_have(
+    run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited: list[str] = []
+    monkeypatch.setattr(_system, "await_end", awaited.append)
+    file = tmp_path / "pg_hba.conf"
+    failed = run_module(main, blocks={str(file): "ours"}, after="maker.service")
+    assert failed["failed"] and awaited == ["maker.service"]
+    assert failed["msg"] == f"{file} is missing; it gets lines of this cluster. journalctl -u maker.service says why."

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from ansible_collections.duet.backup_ha.plugins.modules.node_files import NODE_MODULES
+from ansible_collections.duet.backup_ha.plugins import module_utils
+from ansible_collections.duet.backup_ha.plugins.modules.node_files import NODE_MODULES, library_files
 
 
 def imported_by(source: str) -> set[str]:
@@ -20,8 +21,21 @@ def imported_by(source: str) -> set[str]:
     return found
 
 
-def test_what_is_imported_is_installed() -> None:
-    installed = {module.__name__.rpartition(".")[2] for module in NODE_MODULES}
-    wanted = {name for module in NODE_MODULES for name in imported_by(Path(str(module.__file__)).read_text("utf-8"))}
-    assert wanted - installed == set()
-    assert "_cli" in installed
+def source_of(name: str) -> str:
+    (folder,) = module_utils.__path__
+    return Path(folder, f"{name}.py").read_text("utf-8")
+
+
+def test_what_is_imported_is_installed_and_nothing_else() -> None:
+    wanted, seen = {"_cli"}, set[str]()
+    while wanted - seen:
+        name = (wanted - seen).pop()
+        seen.add(name)
+        wanted |= imported_by(source_of(name))
+    assert wanted == set(NODE_MODULES)
+
+
+def test_the_sources_are_the_modules_own() -> None:
+    shipped = {file["path"]: file["content"] for file in library_files()}
+    for name in NODE_MODULES:
+        assert shipped[f"/usr/lib/backup-ha/backup_ha/{name}.py"] == source_of(name)

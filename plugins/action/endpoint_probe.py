@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Get a ticket from the primary, and write through the endpoint with it; the password never leaves this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
+from ansible_collections.duet.backup_ha.plugins.module_utils._probe import probe_endpoint
+
+TICKET_MODULE = "duet.backup_ha.endpoint_ticket"
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validation, wanted = self.validate_argument_spec(
+            argument_spec={
+                "address": {"type": "str", "required": True},
+                "port": {"type": "int", "default": 5432},
+                "timeout": {"type": "int", "default": 10},
+            }
+        )
+        ticket = self._execute_module(module_name=TICKET_MODULE, module_args={}, task_vars=task_vars)
+        if ticket.get("failed") or self._task.check_mode:
+            return {**result, **ticket}
+        try:
+            found = probe_endpoint(
+                **wanted,
+                password=ticket["password"],
+                timeline=ticket["timeline"],
+                ca_certificate=ticket["ca_certificate"],
+            )
+        except BackupHaError as error:
+            return {**result, "failed": True, "msg": str(error), "reasons": [str(error)], "outcome": "failed"}
+        return {**result, "changed": False, **found}
