@@ -53,11 +53,6 @@ options:
     type: list
     elements: path
     default: []
-  after:
-    description:
-      - A unit that makes what this call builds on. If it runs, its end is waited for, for a minute.
-    type: str
-    default: ""
   library:
     description: Whether to install the node library and the command C(backup-ha).
     type: bool
@@ -172,7 +167,6 @@ ARGUMENTS = {
     "blocks": {"type": "dict", "default": {}},
     "links": {"type": "dict", "default": {}},
     "absent": {"type": "list", "elements": "path", "default": []},
-    "after": {"type": "str", "default": ""},
     "library": {"type": "bool", "default": False},
 }
 
@@ -244,22 +238,18 @@ def difference(path: str, content: str) -> dict[str, str]:
     return {"before_header": path, "after_header": path, "before": before, "after": content}
 
 
-def read_whole(path: str, maker: str) -> str:
-    """A file that has to be there already; ``maker`` is the unit that made it, if one did."""
+def read_whole(path: str) -> str:
     try:
         return Path(path).read_text("utf-8")
     except FileNotFoundError as error:
-        why = f" journalctl -u {maker} says why." if maker else ""
-        raise BackupHaError(f"{path} is missing; it gets lines of this cluster.{why}") from error
+        raise BackupHaError(f"{path} is missing; it gets lines of this cluster.") from error
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
-    if module.params["after"]:
-        _system.await_end(module.params["after"])
     shown = list(module.params["files"])
     hidden = library_files() if module.params["library"] else []
     changed = [wanted for wanted in [*hidden, *shown] if differs(wanted)]
-    before = {path: read_whole(path, module.params["after"]) for path in module.params["blocks"]}
+    before = {path: read_whole(path) for path in module.params["blocks"]}
     after = {path: with_block(before[path], block) for path, block in module.params["blocks"].items()}
     blocks = {path: content for path, content in after.items() if content != before[path]}
     diff = [difference(wanted["path"], wanted["content"]) for wanted in changed if wanted not in hidden]

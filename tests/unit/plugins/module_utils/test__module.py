@@ -96,3 +96,14 @@ def test_a_bug_keeps_its_traceback() -> None:
 def test_who_is_refused_because_another_operation_runs_can_tell() -> None:
     result = ended(raising(BusyError("Another operation is running.", ["It is the switchover."])))
     assert (result["outcome"], result["reasons"]) == ("in_progress", ["It is the switchover."])
+
+
+def test_a_broken_session_is_a_sentence() -> None:
+    psycopg = pytest.importorskip("psycopg")
+    result = ended(raising(psycopg.OperationalError("consuming input failed: EOF detected")))
+    assert result["msg"].startswith("A session to PostgreSQL broke") and result["reasons"] == [result["msg"]]
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_module(Module(), raising(ZeroDivisionError()))  # type: ignore[arg-type]
