@@ -17,7 +17,8 @@ from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
 from ._observe import observe_node
 from ._postgres import SessionError
-from ._rejoin import rejoin, report
+from ._rejoin import rejoin
+from ._rejoin_outcome import report
 from ._resume import resume
 from ._unusable import refuse_unusable
 

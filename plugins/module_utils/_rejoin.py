@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,10 @@ from . import _clone
 from ._abstain import begin_to_abstain
 from ._config import NodeConfig
 from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableError
-from ._fork import Fork, name_tables, read_fork
-from ._fork_copy import keep, kept_before, space_for
+from ._fork import Fork, name_tables
+from ._fork_copy import keep, kept_before
 from ._grant import GRANT, try_lock, unlock
-from ._lsn import format_bytes, format_lsn, parse_lsn
 from ._operation import advance, read_operation, refuse_if_busy, renew
-from ._past import read_past
 from ._postgres import (
     Connection,
     SessionError,
@@ -35,60 +33,17 @@ from ._postgres import (
     in_recovery,
     one,
     postmaster_pid,
-    rows,
-    timeline_of,
     wait_for_session,
     write_standby_signal,
 )
 from ._postgres import start as start_server
 from ._promotion import forget_having_been_primary
+from ._rejoin_facts import control_timeline, current_timeline, gather, receives_on
+from ._rejoin_outcome import Outcome
 from ._rejoin_plan import CLEAN_STATES, CRASHED_STANDBY, UNCHANGED, plan_rejoin
 from ._rewind import rewind
 from ._system import systemctl
-from ._timeline import Stretch, history_file, parse_history, parted, same_number, segment_name
-from ._unusable import clear_unusable, mark_unusable, read_unusable
-
-
-@dataclass
-class Outcome:
-    """What was done, or would be; ``fork`` is the folder that holds what only this node had."""
-
-    steps: list[str]
-    fork: str = ""
-    lost: Fork | None = None
-    why_copied: str = ""
-    took: list[dict[str, Any]] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def changed(self) -> bool:
-        """Waiting until a standby that runs has caught up changes nothing."""
-        return bool(set(self.steps) - {"await_streaming"})
-
-    def done(self, step: str) -> None:
-        self.took.append({"step": step, "at_s": round(time.monotonic() - self.began, 3)})
-
-
-def report(config: NodeConfig, outcome: Outcome, check: bool) -> list[str]:
-    """The outcome for a person. Pure."""
-    lines = []
-    lost = outcome.lost
-    if lost:
-        lines.append(
-            f"{config.node}: {format_bytes(lost.bytes)} of WAL with {lost.commits} committed transactions, from "
-            f"{format_lsn(lost.begin)} to {format_lsn(lost.end)}, never reached {config.peer}."
-        )
-    if check:
-        said = "would follow by: " + ", ".join(outcome.steps) if outcome.changed else "has nothing to do"
-        return [*lines, f"{config.node}: {said}"]
-    if outcome.fork:
-        lines.append(f"{config.node}: they are kept in {outcome.fork}; read summary.txt there")
-    elif lost:
-        lines.append(f"{config.node}: they could not be kept and are gone, as was allowed")
-    if "copy" in outcome.steps:
-        because = f": {outcome.why_copied}" if outcome.why_copied else ""
-        lines.append(f"{config.node}: was copied anew{because}")
-    return [*lines, f"{config.node}: follows {config.peer}"]
+from ._unusable import clear_unusable, mark_unusable
 
 
 @contextmanager
@@ -146,84 +101,9 @@ class _Work:
     fork: Fork | None = None
 
     def plan(self, discard: bool) -> list[str]:
-        server = self.config.postgresql
-        local = self._observe_local()
-        primary = self._observe_primary()
-        # One that has a fork streams for moments, up to the fork.
-        local["streaming"] = primary is not None and local["receives_on"] == primary["timeline"]
-        fork = None
-        same = primary is not None and local["system_identifier"] == primary["system_identifier"]
-        busy = local["role"] == "primary" or local["unusable"] or local["streaming"]
-        if self.peer and primary and same and not (primary["in_recovery"] or busy):
-            segment_bytes = control_data(server).segment_bytes
-            past = read_past(server.data_directory, local["timeline"], local["known_end"], segment_bytes)
-            other = _past_of_peer(self.peer, primary["timeline"])
-            since = parted(past, other)
-            if since:
-                self.fork = read_fork(server, since, local["known_end"], segment_bytes)
-            local["rewindable"] = local["rewindable"] and not same_number(past, other)
-            needed_from = self.fork.begin if self.fork else local["known_end"]
-            primary["has_wal"] = _has_wal(self.peer, other, needed_from, segment_bytes)
-            if self.fork:
-                needed, free = space_for(self.fork, segment_bytes)
-                kept = kept_before(self.fork)
-                fork = {"missing": self.fork.missing, "needed_bytes": needed, "free_bytes": free, "kept": bool(kept)}
-        return plan_rejoin(local, primary, fork, discard)
-
-    def _observe_local(self) -> dict[str, Any]:
-        server = self.config.postgresql
-        there = Path(server.data_directory, "global/pg_control").exists()
-        control = control_data(server) if there else None
-        facts: dict[str, Any] = {
-            "node": self.config.node,
-            "unit": server.unit,
-            "role": "stopped",
-            "receives_on": 0,
-            "leftover_slot": False,
-            "unusable": read_unusable() is not None,
-            "system_identifier": control.system_identifier if control else None,
-            "rewindable": False,
-            "timeline": 0,
-            "known_end": 0,
-        }
-        replayed = "0/0"
-        session = self._local_session()
-        if session:
-            with session as connection:
-                facts["role"] = "secondary" if in_recovery(connection) else "primary"
-                replayed = one(connection, "SELECT pg_last_wal_replay_lsn()::text") or "0/0"
-                facts["receives_on"] = _receives_on(connection)
-                query = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
-                slots = one(connection, query, self.config.peer_slot)
-                facts["leftover_slot"] = facts["role"] == "secondary" and bool(slots)
-            control = control_data(server)
-        if control:
-            facts["timeline"] = max(control.timeline, control.recovery_timeline)
-            facts["known_end"] = max(map(parse_lsn, (replayed, control.recovery_lsn, control.checkpoint_lsn)))
-            facts["rewindable"] = (control.wal_log_hints or control.checksums) and (
-                facts["role"] != "stopped" or control.state in (*CLEAN_STATES, CRASHED_STANDBY)
-            )
-        return facts
-
-    def _local_session(self) -> Connection | None:
-        """Wait for a server that starts; not for one that ends again and again, whose disk has to do."""
-        deadline = time.monotonic() + min(self.timeout, 30.0)
-        while postmaster_pid(self.config.postgresql) is not None and time.monotonic() < deadline:
-            try:
-                return connect_local(self.config.postgresql)
-            except UnreachableError:
-                time.sleep(0.05)
-        return None
-
-    def _observe_primary(self) -> dict[str, Any] | None:
-        if self.peer is None:
-            return None
-        facts: dict[str, Any] = rows(
-            self.peer,
-            "SELECT pg_is_in_recovery() AS in_recovery,"
-            " (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier",
-        )[0]
-        return {**facts, "node": self.config.peer, "timeline": _timeline_of(self.peer), "has_wal": False}
+        facts = gather(self.config, self.peer, self.timeout)
+        self.fork = facts.fork
+        return plan_rejoin(facts.local, facts.primary, facts.fork_kept, discard)
 
     def carry_out(self, outcome: Outcome) -> None:
         """Do what is planned; where the rewind turns out to be impossible, a fresh copy takes its place."""
@@ -331,10 +211,10 @@ class _Work:
     def _prepare_primary(self, peer: Connection) -> None:
         """A slot that keeps WAL from now on, and a control file that names the timeline: pg_rewind reads it there."""
         _ensure_usable_slot(peer, self.config.slot)
-        if _control_timeline(peer) != _timeline_of(peer):
+        if control_timeline(peer) != current_timeline(peer):
             peer.execute("SET statement_timeout = 0")
             peer.execute("CHECKPOINT")
-        if _control_timeline(peer) != _timeline_of(peer):
+        if control_timeline(peer) != current_timeline(peer):
             raise BackupHaError(
                 f"{self.config.peer} does not name its own timeline after a checkpoint. Run this again in a moment."
             )
@@ -396,8 +276,8 @@ class _Work:
         """On the primary's timeline: until it gets there, a standby may stream for a moment up to a fork."""
         deadline = time.monotonic() + self.timeout
         with connect_peer(self.config) as peer, wait_for_session(self.config.postgresql, self.timeout) as connection:
-            wanted = _timeline_of(peer)
-            while _receives_on(connection) != wanted:
+            wanted = current_timeline(peer)
+            while receives_on(connection) != wanted:
                 if time.monotonic() > deadline:
                     raise DeadlineError(
                         f"{self.config.node} runs but does not stream from {self.config.peer} after "
@@ -406,42 +286,9 @@ class _Work:
                 time.sleep(0.02)
 
 
-def _receives_on(connection: Connection) -> int:
-    """The timeline that this standby receives at the moment; 0 when it does not."""
-    return int(one(connection, "SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'") or 0)
-
-
 def _free_bytes(path: Path) -> int:
     found = os.statvfs(path)
     return found.f_bavail * found.f_frsize
-
-
-def _timeline_of(connection: Connection) -> int:
-    """A writer's timeline is in the name of the segment that it writes, whatever its control file says yet."""
-    if in_recovery(connection):
-        return _control_timeline(connection)
-    return timeline_of(connection)
-
-
-def _control_timeline(connection: Connection) -> int:
-    return int(one(connection, "SELECT timeline_id FROM pg_control_checkpoint()"))
-
-
-def _past_of_peer(connection: Connection, timeline: int) -> list[Stretch]:
-    text = ""
-    if timeline > 1:
-        content = one(connection, "SELECT pg_read_binary_file(%s)", f"pg_wal/{history_file(timeline)}")
-        text = bytes(content).decode()
-    return parse_history(text, timeline)
-
-
-def _has_wal(connection: Connection, past: list[Stretch], lsn: int, segment_bytes: int) -> bool:
-    """What the primary wrote after this position is still on its disk, under the name of any timeline of its past."""
-    if not one(connection, "SELECT pg_current_wal_lsn() > %s::pg_lsn", format_lsn(lsn)):
-        return True
-    names = [f"pg_wal/{segment_name(stretch.timeline, lsn, segment_bytes)}" for stretch in past]
-    query = "SELECT count(s.size) FROM unnest(%s::text[]) AS f(name), LATERAL pg_stat_file(f.name, true) AS s"
-    return bool(one(connection, query, names))
 
 
 def _ensure_usable_slot(connection: Connection, name: str) -> None:

@@ -136,6 +136,8 @@ NODE_MODULES = (
     "_postgres",
     "_promotion",
     "_rejoin",
+    "_rejoin_facts",
+    "_rejoin_outcome",
     "_rejoin_plan",
     "_resume",
     "_rewind",

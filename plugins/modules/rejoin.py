@@ -75,7 +75,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
-from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import rejoin, report
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import rejoin
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin_outcome import report
 
 ARGUMENTS = {
     "discard_fork": {"type": "bool", "default": False},

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _cli, _endpoint, _promotion
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
 from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import SessionError
-from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import Outcome
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin_outcome import Outcome
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 

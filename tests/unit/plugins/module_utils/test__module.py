@@ -102,8 +102,3 @@ def test_a_broken_session_is_a_sentence() -> None:
     psycopg = pytest.importorskip("psycopg")
     result = ended(raising(psycopg.OperationalError("consuming input failed: EOF detected")))
     assert result["msg"].startswith("A session to PostgreSQL broke") and result["reasons"] == [result["msg"]]
-
-
-def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        run_module(Module(), raising(ZeroDivisionError()))  # type: ignore[arg-type]

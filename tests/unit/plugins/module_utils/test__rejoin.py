@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _clone, _rejoin
+from ansible_collections.duet.backup_ha.plugins.module_utils import _clone, _rejoin, _rejoin_facts
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     BackupHaError,
@@ -18,7 +18,8 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     UnreachableError,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._fork import Fork
-from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import Outcome, rejoin, report
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin import rejoin
+from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin_outcome import Outcome, report
 from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin_plan import COPY, REWIND
 from ansible_collections.duet.backup_ha.plugins.module_utils._timeline import Stretch
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session
@@ -66,8 +67,8 @@ class Stage:
             "timeline_of": lambda _session: 2,
             "rows": lambda *_arguments: [{"in_recovery": False, "system_identifier": "7"}],
             "read_past": lambda *_arguments: [Stretch(1, 0)],
-            "_past_of_peer": lambda *_arguments: [Stretch(1, 0, FORK_LSN), Stretch(2, FORK_LSN)],
-            "_has_wal": lambda *_arguments: True,
+            "past_of_peer": lambda *_arguments: [Stretch(1, 0, FORK_LSN), Stretch(2, FORK_LSN)],
+            "has_wal": lambda *_arguments: True,
             "read_fork": lambda *_arguments: self.fork,
             "space_for": lambda *_arguments: (GIB, 2 * GIB),
             "kept_before": lambda _fork: self.kept,
@@ -85,7 +86,9 @@ class Stage:
             "drop_slot": lambda session, name: self.did(f"drop {name} on {session.server}"),
         }
         for name, function in replaced.items():
-            monkeypatch.setattr(_rejoin, name, function)
+            for module in (_rejoin, _rejoin_facts):
+                if hasattr(module, name):
+                    monkeypatch.setattr(module, name, function)
         monkeypatch.setattr(Path, "exists", lambda _path: True)
         monkeypatch.setattr(Session, "execute", self.execute, raising=False)
 
@@ -309,7 +312,7 @@ def test_a_server_that_lets_nobody_in_is_judged_by_its_disk(stage: Stage, monkey
     def nobody(*_arguments: object) -> Session:
         raise UnreachableError("the database system is starting up")
 
-    monkeypatch.setattr(_rejoin, "connect_local", nobody)
+    monkeypatch.setattr(_rejoin_facts, "connect_local", nobody)
     assert stage.run(check=True).steps == ["keep_fork", *REWIND]
     stage.state = "in production"
     assert stage.run(check=True).steps == ["keep_fork", *COPY]
