@@ -2,95 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tests.scenarios.cluster import DIRECTOR, TARGET, Cluster
-from tests.scenarios.support import DATA, UNIT, Lab, within
+from tests.scenarios.cluster import Cluster
+from tests.scenarios.support import DATA, UNIT, Lab
+from tests.scenarios.taking_over import DONE, HISTORY, failover, never_writes, refused, serves, sure, take_back
 from tests.scenarios.watching import watch_over
-
-DONE, NOT_DONE = 0, 1
-HISTORY = "SELECT kind, from_node, to_node, outcome, who, why FROM backup_ha.history ORDER BY id DESC LIMIT 1"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What `backup-ha failover` gave back."""
-
-    code: int
-    said: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.said)
-        return found
-
-
-def failover(lab: Lab, node: str, *options: str) -> Answer:
-    """Run the on-node command, without a terminal."""
-    script = f"timeout 60 backup-ha failover {' '.join(options)} 2>&1 < /dev/null; code=$?; echo; echo $code"
-    words, _newline, code = lab.sh(node, script).rpartition("\n")
-    return Answer(int(code), words.strip())
-
-
-def refused(lab: Lab, node: str, *options: str) -> str:
-    """The command is refused and nothing has changed; return what it said."""
-    answer = failover(lab, node, *options)
-    assert answer.code == NOT_DONE and "Nothing was changed." in answer.said, answer
-    assert not lab.accepts_writes(node) and not lab.has_endpoint(node), answer
-    assert lab.fails(node, "test -e /var/lib/backup-ha/primary.json"), "it remembers being primary"
-    return " ".join(answer.said.split())
-
-
-def serves(lab: Lab, node: str) -> None:
-    assert lab.accepts_writes(node) and lab.has_endpoint(node)
-    within(10, lambda: lab.is_active(node, TARGET) and lab.is_active(node, DIRECTOR), "the workload runs")
-
-
-def answers_session(lab: Lab, node: str) -> bool:
-    return not lab.fails(node, "cd /; runuser -u postgres -- psql -Xc 'SELECT 1'")
-
-
-def follows(lab: Lab, primary: str, position: str) -> bool:
-    """The other node has replayed that far; one with WAL of its own may stream for a moment, and goes no further."""
-    query = f"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn >= '{position}'"
-    return lab.sql(primary, query) == "1"
-
-
-COPY = f"""
-systemctl stop {UNIT}
-rm -rf {DATA} /var/lib/backup-ha/primary.json
-conninfo=$(sed -n "s/^primary_conninfo = '\\(.*\\)'/\\1/p" /etc/postgresql/15/main/conf.d/backup-ha.conf)
-slot=$(sed -n "s/^primary_slot_name = '\\(.*\\)'/\\1/p" /etc/postgresql/15/main/conf.d/backup-ha.conf)
-cd /
-runuser -u postgres -- pg_basebackup -d "$conninfo" -D {DATA} -S "$slot" -X stream -c fast -w
-systemctl start {UNIT}
-"""
-
-
-def take_back(lab: Lab, primary: str, secondary: str) -> None:
-    """Make the old primary a secondary: it follows, unless its last WAL never reached the new one."""
-    deadline = time.monotonic() + 8
-    position = lab.sql(primary, "SELECT pg_current_wal_lsn()")
-    while not follows(lab, primary, position):
-        if time.monotonic() > deadline:
-            lab.sh(secondary, f"set -e\n{COPY}")
-            return
-        time.sleep(0.5)
-
-
-def never_writes(lab: Lab, node: str, seconds: float = 4.0) -> None:
-    """PostgreSQL comes up and takes no write, however long one looks."""
-    within(30, lambda: answers_session(lab, node), "PostgreSQL answers")
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert not lab.accepts_writes(node)
-    assert not lab.has_endpoint(node) and not lab.is_active(node, TARGET)
 
 
 def test_refused_while_the_primary_answers(cluster: Cluster) -> None:
@@ -105,11 +24,6 @@ def test_refused_while_the_primary_answers(cluster: Cluster) -> None:
     assert "only a secondary takes over" in failover(lab, cluster.primary).said
     assert "was the primary already" in failover(lab, cluster.primary, "--yes").said
     cluster.settle(cluster.primary)
-
-
-def sure(primary: str) -> tuple[str, ...]:
-    """Everything that an operator can say."""
-    return "-e", f"backup_ha_failover_confirmed={primary}", "-e", f"backup_ha_primary_is_off={primary}"
 
 
 @contextmanager
@@ -269,54 +183,3 @@ def test_refused_beyond_the_bound_of_loss(cluster: Cluster) -> None:
         lab.sh(old, f"systemctl start {UNIT}")
     cluster.settle(old)
     lab.sql(old, "DROP TABLE scenario")
-
-
-@contextmanager
-def fence(lab: Lab, node: str, **settings: Any) -> Iterator[None]:
-    """A node has a fence, as the node role writes it."""
-    path = "/etc/backup-ha/fence.json"
-    lab.sh(node, f"umask 077; cat > {path} <<'JSON'\n{json.dumps(settings)}\nJSON")
-    try:
-        yield
-    finally:
-        lab.sh(node, f"rm -f {path} /tmp/fence-*")
-
-
-def test_a_failed_fence_refuses_and_tells_no_secret(cluster: Cluster) -> None:
-    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
-    agent = "#!/bin/sh\ntee /tmp/fence-input\necho 'login failed: password=s3cret' >&2\nexit 1\n"
-    lab.sh(new, f"cat > /usr/sbin/fence_scenario <<'AGENT'\n{agent}AGENT\nchmod 755 /usr/sbin/fence_scenario")
-    with fence(lab, new, agent="fence_scenario", parameters={"ip": "192.0.2.1", "password": "s3cret"}):
-        lab.power_off(old)
-        answer = failover(lab, new, "--yes")
-        assert answer.code == NOT_DONE and "fence_scenario did not switch" in answer.said, answer
-        assert "exit code 1" in answer.said and "s3cret" not in answer.said, answer
-        told = lab.sh(new, "cat /tmp/fence-input")
-        assert told.splitlines() == ["action=off", "ip=192.0.2.1", "password=s3cret"]
-        assert lab.writers([new]) == []
-    with fence(lab, new, command=["sleep", "60"], timeout=2):
-        assert "did not end within 2 s" in failover(lab, new, "--yes").said
-        assert lab.writers([new]) == []
-    lab.power_on(old)
-    cluster.settle(old)
-
-
-def test_a_fence_ends_a_primary_that_hangs(cluster: Cluster) -> None:
-    """Its kernel still answers for everything, so nobody's word counts; the fence switches it off."""
-    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
-    lab.podman("pause", old)
-    assert "It could be a primary that hangs" in refused(lab, new, "--yes", "--primary-is-off")
-    script = "echo $BACKUP_HA_NODE > /tmp/fence-asked; until test -e /tmp/fence-off; do sleep 0.1; done"
-    with fence(lab, new, command=["sh", "-c", script], timeout=20):
-        command = lab.spawn(new, "timeout 60 backup-ha failover --yes > /tmp/fence-said 2>&1")
-        assert within(10, lambda: lab.sh(new, "cat /tmp/fence-asked", check=False), "the fence runs") == old
-        assert lab.writers([new]) == []
-        lab.power_off(old)
-        lab.sh(new, "touch /tmp/fence-off")
-        assert command.wait(30) == DONE, lab.sh(new, "cat /tmp/fence-said")
-    serves(lab, new)
-    assert f"The fence reported that {old} is off" in lab.sql(new, HISTORY, "backup_ha")
-    lab.power_on(old)
-    never_writes(lab, old)
-    take_back(lab, new, old)
-    cluster.settle(new)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import Server, Wanted
@@ -101,3 +102,17 @@ def blank(name: str = "node2") -> Server:
 
 def standby(name: str = "node2", system: str = SYSTEM) -> Server:
     return server(name, postgresql("secondary", system=system))
+
+
+def finding(host: Server, **changes: Any) -> Server:
+    """The same server with some of its findings replaced."""
+    return replace(host, found={**host.found, **changes})
+
+
+def database(host: Server, **changes: Any) -> Server:
+    return finding(host, postgresql={**host.found["postgresql"], **changes})
+
+
+def own(host: Server, **changes: Any) -> Server:
+    """The same server with other properties of its running PostgreSQL."""
+    return database(host, server={**host.found["postgresql"]["server"], **changes})

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import Server, Wanted, refusals, restarts
@@ -16,7 +15,10 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.servers import (
     SETTINGS,
     WANTED,
     blank,
+    database,
+    finding,
     full,
+    own,
     postgresql,
     server,
     standby,
@@ -28,47 +30,33 @@ NOWHERE = {"interface": None, "prefix": None, "held": False, "answered_by": None
 PASSWORDS = "/etc/bacula/bacula-dir.conf"
 
 
-def found(host: Server, **changes: Any) -> Server:
-    """The same server with some of its findings replaced."""
-    return replace(host, found={**host.found, **changes})
-
-
-def database(host: Server, **changes: Any) -> Server:
-    return found(host, postgresql={**host.found["postgresql"], **changes})
-
-
-def own(host: Server, **changes: Any) -> Server:
-    """The same server with other properties of its running PostgreSQL."""
-    return database(host, server={**host.found["postgresql"]["server"], **changes})
-
-
 def with_locale(name: str) -> Server:
     return own(full(), databases=[{"name": "bacula", "collate": name, "ctype": "C.UTF-8"}])
 
 
 def in_use(host: Server) -> Server:
-    return found(host, endpoint={**host.found["endpoint"], "answered_by": "02:d0:c6:12:5e:0c"})
+    return finding(host, endpoint={**host.found["endpoint"], "answered_by": "02:d0:c6:12:5e:0c"})
 
 
 # (primary, secondary, what is wanted, words of the one sentence)
 REFUSALS = [
     pytest.param(
         full(),
-        found(blank(), architecture="aarch64"),
+        finding(blank(), architecture="aarch64"),
         WANTED,
         ["node2 has the architecture aarch64", "node1 has x86_64", "must be the same"],
         id="architecture",
     ),
     pytest.param(
         full(),
-        found(blank(), glibc="2.41"),
+        finding(blank(), glibc="2.41"),
         WANTED,
         ["node2 has the glibc version 2.41", "node1 has 2.36", "must be the same"],
         id="glibc",
     ),
     pytest.param(
         full(),
-        found(blank(), icu="76.1"),
+        finding(blank(), icu="76.1"),
         WANTED,
         ["node2 has the ICU version 76.1", "node1 has 72.1", "must be the same"],
         id="ICU",
@@ -152,7 +140,7 @@ REFUSALS = [
     ),
     pytest.param(
         full(),
-        found(blank(), endpoint=NOWHERE),
+        finding(blank(), endpoint=NOWHERE),
         WANTED,
         [f"endpoint {ENDPOINT} is outside the subnets of node2", "198.18.0.0/24", "both servers share"],
         id="endpoint outside the subnet",
@@ -166,28 +154,28 @@ REFUSALS = [
     ),
     pytest.param(
         full(),
-        found(blank(), resolves={ENDPOINT_NAME: []}),
+        finding(blank(), resolves={ENDPOINT_NAME: []}),
         WANTED,
         ["On node2", f"{ENDPOINT_NAME} leads to no address", f"instead of {ENDPOINT}", "/etc/hosts"],
         id="name does not resolve",
     ),
     pytest.param(
         full(),
-        found(blank(), resolves={ENDPOINT_NAME: ["198.18.0.99"]}),
+        finding(blank(), resolves={ENDPOINT_NAME: ["198.18.0.99"]}),
         WANTED,
         ["On node2", "leads to 198.18.0.99", f"instead of {ENDPOINT}", "/etc/hosts"],
         id="name leads elsewhere",
     ),
     pytest.param(
         full(),
-        found(blank(), reverse={ENDPOINT: []}),
+        finding(blank(), reverse={ENDPOINT: []}),
         WANTED,
         ["On node2", f"{ENDPOINT} leads back to no name", f"instead of {ENDPOINT_NAME}", "reverse DNS"],
         id="no reverse name",
     ),
     pytest.param(
         full(),
-        found(blank(), reverse={ENDPOINT: ["old.lab.test"]}),
+        finding(blank(), reverse={ENDPOINT: ["old.lab.test"]}),
         WANTED,
         ["On node2", f"{ENDPOINT} leads back to old.lab.test", f"instead of {ENDPOINT_NAME}", "reverse DNS"],
         id="other reverse name",
@@ -250,13 +238,13 @@ REFUSALS = [
     ),
     pytest.param(
         full(),
-        found(blank(), secret_files={PASSWORDS: 0o644}),
+        finding(blank(), secret_files={PASSWORDS: 0o644}),
         WANTED,
         [f"On node2, {PASSWORDS}", "readable by everybody (mode 0644)", f"chmod o-rwx {PASSWORDS}"],
         id="password file readable by all",
     ),
     pytest.param(
-        found(full(), secret_files={PASSWORDS: 0o644}),
+        finding(full(), secret_files={PASSWORDS: 0o644}),
         blank(),
         WANTED,
         [f"On node1, {PASSWORDS}", "readable by everybody (mode 0644)", f"chmod o-rwx {PASSWORDS}"],
@@ -286,7 +274,7 @@ def test_servers_that_fit_give_no_sentence(primary: Server, secondary: Server) -
 
 
 def test_every_difference_is_told_at_once() -> None:
-    other = found(replace(blank(), clock_offset_s=9.0), glibc="2.41", resolves={}, secret_files={PASSWORDS: 0o604})
+    other = finding(replace(blank(), clock_offset_s=9.0), glibc="2.41", resolves={}, secret_files={PASSWORDS: 0o604})
     assert len(refusals(full(), other, WANTED)) == 4
 
 

@@ -5,99 +5,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._switchover import (
     Limits,
-    forecast,
     refusals,
 )
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
+from ansible_collections.duet.backup_ha.tests.unit.plugins.pair_changes import (
+    MIB,
+    SECOND_WRITER,
+    Change,
+    archive,
+    behind_in_replay,
+    behind_on_the_wire,
+    foreign_streamers,
+    lets_nobody_in,
+    not_a_copy,
+    other_workload,
+    parameter_too_small,
+    primary,
+    primary_lacks_the_endpoint,
+    receives_nothing,
+    replace,
+    secondary,
+    secondary_has_the_endpoint,
+    through_another_slot,
+    waits_to_receive,
+)
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node
 
-MIB = 1024 * 1024
-
-Change = Callable[[dict[str, "Node | None"]], None]
-
-
-def primary(nodes: dict[str, Node | None]) -> Node:
-    node = nodes["node1"]
-    assert node
-    return node
-
-
-def secondary(nodes: dict[str, Node | None]) -> Node:
-    node = nodes["node2"]
-    assert node
-    return node
-
-
-def replace(**changed: Node | None) -> Change:
-    return lambda nodes: nodes.update(changed)
-
-
-def behind_in_replay(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["postgresql"]["lag_bytes"] = 100 * MIB
-
-
-def behind_on_the_wire(nodes: dict[str, Node | None]) -> None:
-    """A standby on a slow network has replayed all that it knows of."""
-    primary(nodes)["postgresql"]["senders"][0]["lag_bytes"] = 100 * MIB
-
-
-def not_a_copy(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["postgresql"]["control"]["system_identifier"] = worlds.OTHER_SYSTEM
-
-
-def receives_nothing(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["postgresql"]["receiver"] = None
-
-
-def waits_to_receive(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["postgresql"]["receiver"]["status"] = "waiting"
-
-
-def through_another_slot(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["postgresql"]["receiver"]["slot"] = "somebodys"
-
-
-def foreign_streamers(nodes: dict[str, Node | None]) -> None:
-    primary(nodes)["postgresql"]["senders"] += [
-        worlds.sender("postgres", "pg_receivewal", lag=None),
-        worlds.sender("barman", "", lag=None),
-    ]
-
-
-def archive(**changed: object) -> Change:
-    return lambda nodes: primary(nodes)["postgresql"]["archive"].update(mode="on", **changed)
-
-
-def secondary_has_the_endpoint(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["endpoint"]["held"] = True
-
-
-def primary_lacks_the_endpoint(nodes: dict[str, Node | None]) -> None:
-    primary(nodes)["endpoint"]["held"] = False
-
-
-def other_workload(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["versions"]["workload"] = "11.0.6"
-
-
-def parameter_too_small(nodes: dict[str, Node | None]) -> None:
-    secondary(nodes)["postgresql"]["settings"]["max_connections"] = "50"
-    secondary(nodes)["postgresql"]["control"]["standby_minimums"] = {"max_connections": 100}
-
-
-def lets_nobody_in(nodes: dict[str, Node | None]) -> None:
-    problem = "The local PostgreSQL does not answer: FATAL:  sorry, too many clients already"
-    primary(nodes)["postgresql"].update(accepting=False, problem=problem)
-
-
-SECOND_WRITER = worlds.primary("node2", "node1")
-
-# (world, words that the one sentence must hold: the node, what was found, what is needed or done)
 REFUSALS = [
     pytest.param(replace(node2=None), ["node2", "does not answer", "both nodes"], id="silent secondary"),
     pytest.param(replace(node1=None), ["node1", "does not answer", "both nodes"], id="silent primary"),
@@ -255,62 +191,3 @@ def test_a_secondary_that_knows_no_position_yet_is_measured_by_its_primary() -> 
     nodes: dict[str, Node | None] = {**worlds.pair()}
     secondary(nodes)["postgresql"]["lag_bytes"] = None
     assert refusals(nodes) == []
-
-
-MEASURED = {"flush_s": 4.0, "checkpoint_s": 0.5, "archive_file_s": 2.0, "workload_s": 0.2}
-
-
-def measured(nodes: dict[str, Node | None], **changed: float | None) -> None:
-    primary(nodes)["stop"] = {**MEASURED, **changed}
-
-
-def test_streams_that_may_be_ended_are_no_reason() -> None:
-    nodes: dict[str, Node | None] = {**worlds.pair()}
-    foreign_streamers(nodes)
-    assert refusals(nodes, Limits(end_streams=True)) == []
-    assert "backup_ha_on_foreign_streamers: end" in refusals(nodes)[0]
-
-
-def test_without_a_measurement_there_is_no_forecast() -> None:
-    assert forecast({**worlds.pair()}) is None
-
-
-def test_what_was_measured_gives_a_forecast() -> None:
-    nodes: dict[str, Node | None] = {**worlds.pair()}
-    measured(nodes)
-    found = forecast(nodes)
-    assert found and (found.node, found.checkpoint_s, found.before_s) == ("node1", 0.5, 4.2)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [replace(node1=worlds.stopped("node1")), replace(node2=None), replace(node2=SECOND_WRITER), lets_nobody_in],
-    ids=["a stopped former primary", "silent secondary", "two writers", "lets nobody in"],
-)
-def test_nothing_is_forecast_where_nothing_can_be_stopped(change: Change) -> None:
-    nodes: dict[str, Node | None] = {**worlds.pair()}
-    measured(nodes)
-    change(nodes)
-    assert forecast(nodes) is None
-
-
-@pytest.mark.parametrize(
-    ("limits", "words"),
-    [
-        (Limits(), ""),
-        (Limits(timeout=0.5), "backup_ha_switchover_timeout"),
-        (Limits(deadline=4.0), "backup_ha_switchover_deadline"),
-    ],
-)
-def test_what_would_take_too_long_is_refused(limits: Limits, words: str) -> None:
-    nodes: dict[str, Node | None] = {**worlds.pair()}
-    measured(nodes)
-    assert [words in reason for reason in refusals(nodes, limits)] == ([True] if words else [])
-
-
-def test_a_reason_that_has_to_be_mended_first_hides_the_forecast() -> None:
-    nodes: dict[str, Node | None] = {**worlds.pair()}
-    measured(nodes)
-    archive(waiting=99)(nodes)
-    (sentence,) = refusals(nodes, Limits(timeout=0.5))
-    assert "99 WAL files wait" in sentence

@@ -11,7 +11,6 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._standby_health imp
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
     DEGRADED,
     FAILED,
-    HEALTHY,
     SPLIT,
     UNASSEMBLED,
     UNKNOWN,
@@ -43,10 +42,6 @@ def crashed(recovered: str) -> Nodes:
     nodes = apart(parse_lsn(worlds.LSN) - 1024, "stopped")
     changed(nodes["node2"] or {}, "postgresql", "control", "recovery_lsn", to=recovered)
     return nodes
-
-
-def with_record(age_s: float) -> Node:
-    return changed(worlds.primary(), "operation", to=worlds.operation(age_s))
 
 
 # (nodes, verdict, words of the reasons, words of what comes next)
@@ -215,37 +210,6 @@ TABLE = [
         id="different workloads",
     ),
     pytest.param(
-        both(with_record(age_s=3), worlds.secondary()),
-        DEGRADED,
-        ["'switchover' by root@control is running"],
-        "Wait a moment",
-        id="an operation runs",
-    ),
-    pytest.param(
-        both(with_record(age_s=61), worlds.secondary()),
-        DEGRADED,
-        ["'switchover' by root@control was interrupted; run it again"],
-        "duet.backup_ha.switchover",
-        id="an operation was interrupted",
-    ),
-    pytest.param(
-        both(
-            changed(with_record(age_s=61), "operation", "step", to="stop_primary"),
-            changed(worlds.secondary(), "operation", to={**worlds.operation(61), "step": "await_promotion"}),
-        ),
-        DEGRADED,
-        ["interrupted; run it again to finish it (node1 began to stop primary, node2 began to await promotion)."],
-        "duet.backup_ha.switchover",
-        id="an operation was interrupted, and where",
-    ),
-    pytest.param(
-        both(worlds.stopped("node1") | {"operation": worlds.operation(61)}, worlds.secondary()),
-        FAILED,
-        ["No node that answers accepts writes", "'switchover' by root@control was interrupted"],
-        "",
-        id="an operation was interrupted, and nobody serves",
-    ),
-    pytest.param(
         both(shut_out(worlds.primary()), worlds.secondary()),
         FAILED,
         ["PostgreSQL on node1 lets nobody in", "too many clients"],
@@ -318,17 +282,3 @@ def test_table(nodes: Nodes, verdict: str, reasons: list[str], following: str) -
     assert found.verdict == verdict, said
     assert [words for words in reasons if words not in said] == [], said
     assert found.next and following in found.next
-
-
-@pytest.mark.parametrize(("step", "verdict"), [("", HEALTHY), ("capture_files", DEGRADED)])
-def test_an_operation_that_was_killed_before_its_first_step_left_nothing(step: str, verdict: str) -> None:
-    """Its playbook may be refused now, and would be named for ever."""
-    record = {**worlds.operation(61), "step": step}
-    nodes = both(worlds.primary() | {"operation": record}, worlds.secondary() | {"operation": {**record, "step": ""}})
-    assert judge("duet", nodes).verdict == verdict
-
-
-def test_one_that_may_still_begin_is_shown() -> None:
-    record = {**worlds.operation(3), "step": ""}
-    nodes = both(worlds.primary() | {"operation": record}, worlds.secondary())
-    assert judge("duet", nodes).verdict == DEGRADED
