@@ -63,6 +63,7 @@ class Directive:
     line: int
     values: list[Token] = field(default_factory=list)
     block: list[Directive] = field(default_factory=list)
+    start: int = 0  # of the keyword, in its file's text
 
     @property
     def name(self) -> str:
@@ -150,7 +151,7 @@ def _parse_directive(tokens: _Tokens, found: Configuration) -> Directive:
         found.problems.append(Problem(token.file, token.line, "a { follows no keyword"))
         return _parse_braces(Directive("", token.file, token.line), tokens, found)
     first = tokens.take()
-    directive = Directive(first.text, first.file, first.line)
+    directive = Directive(first.text, first.file, first.line, start=first.start)
     if tokens.peek() == "=":
         tokens.skip("=")
         directive.values = _parse_values(tokens)

@@ -15,6 +15,7 @@ from typing import Any
 
 from ._bacula import Configuration, Directive, Token, normalised
 
+DIRECTOR_PORT = 9101
 # What of each kind is reported, and under which keywords it has addresses.
 KINDS = {
     "directors": (("director",), ("diraddress", "diraddresses", "dirsourceaddress", "address")),
@@ -50,7 +51,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Edit:
-    """One value to replace in a file; ``start`` and ``stop`` are offsets in its text."""
+    """One value to replace in a file; ``start`` and ``stop`` are offsets in its text.
+
+    ``text`` takes the place of more than the value: of the whole directive.
+    """
 
     file: str
     line: int
@@ -59,6 +63,12 @@ class Edit:
     after: str
     start: int
     stop: int
+    text: str | None = None
+
+    @property
+    def directive(self) -> str:
+        """What is there afterwards."""
+        return f"{self.keyword} = {self.after}" if self.text is None else self.text
 
 
 def summary(configuration: Configuration) -> dict[str, list[dict[str, Any]]]:
@@ -163,11 +173,27 @@ def plan_edits(
     """What to replace so that no Director resource has one of the ``replaceable`` values under these keywords."""
     wanted, gone = [normalised(keyword) for keyword in keywords], set(replaceable)
     return [
-        Edit(value.file, value.line, directive.keyword, value.text, address, value.start, value.stop)
+        edit
         for director in configuration.of_kind("director")
         for directive in director.find(*wanted)
         for value in directive.values[:1]
         if value.text in gone and value.text != address
+        for edit in _edits(director, directive, value, address)
+    ]
+
+
+def _edits(director: Directive, directive: Directive, value: Token, address: str) -> list[Edit]:
+    """DirAddress means IPv4 alone, and what means IPv6 must not stand beside DirPort (Bacula 9.6, address_conf.c)."""
+    if directive.name != "diraddress" or ":" not in address:
+        return [Edit(value.file, value.line, directive.keyword, value.text, address, value.start, value.stop)]
+    block = f"DirAddresses = {{ ipv6 = {{ addr = {address}; port = {director.text('dirport') or DIRECTOR_PORT} }} }}"
+    return [
+        Edit(value.file, value.line, directive.keyword, value.text, address, directive.start, value.stop, block),
+        *(
+            Edit(token.file, token.line, port.keyword, token.text, "", port.start, token.stop, "")
+            for port in director.find("dirport")
+            for token in port.values[:1]
+        ),
     ]
 
 
@@ -175,5 +201,6 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> str:
     """The text of one file with its edits made; a value in quotes stays in quotes."""
     for edit in sorted(edits, key=lambda e: e.start, reverse=True):
         quote = '"' if text[edit.start] == '"' else ""
-        text = text[: edit.start] + quote + edit.after + quote + text[edit.stop :]
+        replaced = f"{quote}{edit.after}{quote}" if edit.text is None else edit.text
+        text = text[: edit.start] + replaced + text[edit.stop :]
     return text

@@ -4,7 +4,7 @@
 """The cluster's address: taking it, telling the neighbours, giving it back.
 
 Ethernet frames are made here because arping cannot be asked to answer within milliseconds.
-Formats: RFC 826 and RFC 5227 (ARP, probe, announcement), RFC 4861 section 4.4 (neighbour advertisement).
+Formats: RFC 826 and RFC 5227 (ARP, probe, announcement), RFC 4861 sections 4.3 and 4.4 (neighbour discovery).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from ._system import run
 
 ETHERTYPE_ARP = 0x0806
 BROADCAST = b"\xff" * 6
-ICMPV6_NEIGHBOUR_ADVERTISEMENT = 136
+ICMPV6_NEIGHBOUR_SOLICITATION, ICMPV6_NEIGHBOUR_ADVERTISEMENT = 135, 136
+SOLICITED_NODE_PREFIX = bytes.fromhex("ff02000000000000 00000001ff")  # RFC 4291, section 2.7.1
 
 
 def holds(endpoint: Endpoint) -> bool:
@@ -45,8 +47,9 @@ def add(endpoint: Endpoint) -> None:
 
 
 def _addition(endpoint: Endpoint) -> list[str]:
-    nodad = ["nodad"] if _version(endpoint) == 6 else []
-    return ["address", "replace", _cidr(endpoint), "dev", endpoint.interface, *nodad]
+    # Deprecated, in the words of RFC 4862: taken for what comes in, never for a connection that this node opens.
+    six = ["nodad", "preferred_lft", "0"] if _version(endpoint) == 6 else []
+    return ["address", "replace", _cidr(endpoint), "dev", endpoint.interface, *six]
 
 
 class Announcer:
@@ -112,27 +115,45 @@ def announce_repeatedly(endpoint: Endpoint, pauses: tuple[float, ...] = (0.0, 0.
 
 
 def probe(endpoint: Endpoint, timeout: float = 0.3) -> str | None:
-    """Ask the neighbours whether somebody else has the address: that machine's MAC, or None.
+    """Ask the neighbours whether somebody else has the address: that machine's MAC, or None."""
+    return (_probe_arp if _version(endpoint) == 4 else _probe_neighbours)(endpoint, timeout)
 
-    IPv4 only: for IPv6 a neighbour solicitation is what ping does first.
-    """
-    if _version(endpoint) == 6:
-        answered = run(["ping", "-6", "-c", "1", "-W", "1", endpoint.address], check=False)
-        return "an IPv6 neighbour" if "1 received" in answered else None
+
+def _probe_arp(endpoint: Endpoint, timeout: float) -> str | None:
     mac = interface_mac(endpoint.interface)
     wanted = socket.inet_aton(endpoint.address)
+    question = arp_frame(mac, mac, b"\0\0\0\0", b"\0" * 6, wanted, operation=1)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE_ARP)) as raw:
         raw.bind((endpoint.interface, ETHERTYPE_ARP))
-        question = arp_frame(mac, mac, b"\0\0\0\0", b"\0" * 6, wanted, operation=1)
-        until = time.monotonic() + timeout
-        for sent_at in (0.0, timeout / 2):
-            raw.send(question)
-            stop = until if sent_at else until - timeout / 2
-            while (left := stop - time.monotonic()) > 0:
-                readable, _writable, _other = select.select([raw], [], [], left)
-                holder = arp_holder(raw.recv(64), wanted) if readable else None
-                if holder and holder != mac:
-                    return holder.hex(":")
+        return _ask(raw, lambda: raw.send(question), lambda frame: arp_holder(frame, wanted), mac, timeout)
+
+
+def _probe_neighbours(endpoint: Endpoint, timeout: float) -> str | None:
+    mac = interface_mac(endpoint.interface)
+    wanted = socket.inet_pton(socket.AF_INET6, endpoint.address)
+    question = neighbour_solicitation(mac, wanted)
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, endpoint.interface.encode())
+        group = socket.inet_ntop(socket.AF_INET6, SOLICITED_NODE_PREFIX + wanted[-3:])
+        where = (group, 0, 0, socket.if_nametoindex(endpoint.interface))
+        return _ask(
+            raw, lambda: raw.sendto(question, where), lambda message: advertised_by(message, wanted), mac, timeout
+        )
+
+
+def _ask(
+    raw: socket.socket, ask: Callable[[], int], holder_in: Callable[[bytes], bytes | None], mac: bytes, timeout: float
+) -> str | None:
+    """Ask twice, for a packet may be lost, and listen until somebody else than this machine says that he has it."""
+    until = time.monotonic() + timeout
+    for stop in (until - timeout / 2, until):
+        ask()
+        while (left := stop - time.monotonic()) > 0:
+            readable, _writable, _other = select.select([raw], [], [], left)
+            holder = holder_in(raw.recv(128)) if readable else None
+            if holder and holder != mac:
+                return holder.hex(":")
     return None
 
 
@@ -159,6 +180,19 @@ def neighbour_advertisement(mac: bytes, address: str) -> bytes:
     return (
         struct.pack("!BBHI", ICMPV6_NEIGHBOUR_ADVERTISEMENT, 0, 0, flags_override) + target + option_target_link_layer
     )
+
+
+def neighbour_solicitation(mac: bytes, wanted: bytes) -> bytes:
+    """Who has the wanted address? The kernel fills in the checksum."""
+    option_source_link_layer = struct.pack("!BB", 1, 1) + mac
+    return struct.pack("!BBHI", ICMPV6_NEIGHBOUR_SOLICITATION, 0, 0, 0) + wanted + option_source_link_layer
+
+
+def advertised_by(message: bytes, wanted: bytes) -> bytes | None:
+    """The MAC address of the machine that says in this ICMPv6 message that it has the wanted address."""
+    if len(message) < 32 or message[0] != ICMPV6_NEIGHBOUR_ADVERTISEMENT or message[8:24] != wanted:
+        return None
+    return message[26:32] if message[24:26] == struct.pack("!BB", 2, 1) else None
 
 
 def interface_mac(interface: str) -> bytes:

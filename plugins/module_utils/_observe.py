@@ -25,6 +25,7 @@ from ._postgres import (
     connect_local,
     control_data,
     in_recovery,
+    is_starting,
     one,
     postmaster_pid,
     rows,
@@ -138,6 +139,8 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
         "problem": None,
         "past": [],
     }
+    # A start is a standby's, whatever the control file still says. Asked first, for it may end meanwhile.
+    starting = is_starting(server)
     try:
         if Path(server.data_directory, "global/pg_control").exists():
             observed["control"] = control_data(server).as_dict()
@@ -146,7 +149,7 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
                 observed.update(observe_replication(connection), accepting=True)
     except (BackupHaError, SessionError) as error:
         # Nobody is let in: a server that still recovers, or one without a free connection. Its control file knows.
-        observed.update(problem=first_line(error), in_recovery=not _is_in_production(observed["control"]))
+        observed.update(problem=first_line(error), in_recovery=starting or not _is_in_production(observed["control"]))
     if observed["control"] and not observed["accepting"]:
         observed["settings"] = _configured(server)
     observed["past"] = _observe_past(server, observed)

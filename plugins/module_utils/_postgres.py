@@ -34,6 +34,7 @@ else:
     Connection = Any
 
 SUPERUSER = "postgres"
+PID_FILE_LINES = 8
 _NOT_YET_ENDED = ("active", "deactivating", "reloading")
 # Our own sessions must never hang on synchronous replication, nor on a lock somebody forgot.
 SESSION_OPTIONS = "-c synchronous_commit=local -c statement_timeout=10s -c lock_timeout=5s"
@@ -156,6 +157,15 @@ def postmaster_pid(server: Postgresql) -> int | None:
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return None
     return pid if server.data_directory.encode() in command else None
+
+
+def is_starting(server: Postgresql) -> bool:
+    """The running server has not said yet that it lets sessions in: the last line of its pid file (miscadmin.h)."""
+    try:
+        lines = Path(server.data_directory, "postmaster.pid").read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) < PID_FILE_LINES or lines[PID_FILE_LINES - 1].strip() == "starting"
 
 
 def control_data(server: Postgresql) -> ControlData:

@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Looks at the C(Director) resources of a Bacula configuration, of the Director itself or of a console, and replaces
     an address that leads to loopback or to a node by another one.
+  - For Bacula C(DirAddress) means IPv4 alone. With an IPv6 address it becomes C(DirAddresses), and C(DirPort), which
+    must not stand beside that, becomes a part of it.
   - Nothing else in the files changes. An address that leads anywhere else stays, and so does a resource that
     has none.
   - Follows included files and changes the value where it is written.
@@ -149,7 +151,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
                 "before_header": f"{e.file}:{e.line}",
                 "after_header": f"{e.file}:{e.line}",
                 "before": f"{e.keyword} = {e.before}\n",
-                "after": f"{e.keyword} = {e.after}\n",
+                "after": f"{e.directive}\n",
             }
             for e in edits
         ],

@@ -31,6 +31,7 @@ ON_SERVERS = [
     "test_rejoin.py",
     "test_forecast.py",
     "test_outcomes.py",
+    "test_ipv6.py",
     "test_molecule.py",
 ]
 FIRST_ON_CLUSTER = ["test_assemble_blank.py", "test_snapshot.py", "test_status.py"]

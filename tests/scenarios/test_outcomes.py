@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from tests.scenarios.playbook import Outcome
 from tests.scenarios.support import Lab, within
 
 CLUSTER = "duet"  # as the lab's inventory names it
+MINUTE_S = 60.0
 CHECKPOINTER = "pgrep -f 'postgres: 15/main: checkpointer'"
 
 
@@ -58,21 +60,34 @@ def frozen(lab: Lab, node: str, find: str) -> Iterator[None]:
         lab.sh(node, f"kill -CONT {pid}", check=False)
 
 
-def test_done_although_it_is_slow_and_in_progress_meanwhile(cluster: Cluster) -> None:
-    """The checkpointer stands still for a while, as on a disk that is busy."""
+def test_done_although_its_checkpoint_takes_a_minute_and_in_progress_meanwhile(cluster: Cluster) -> None:
+    """The checkpointer stands still, as on a disk that is busy; writers don't wait for it."""
     lab = cluster.lab
     with frozen(lab, cluster.primary, CHECKPOINTER):
         running = lab.start("switchover")
         within(60, lambda: step(lab, cluster.primary) == "checkpoint", "the checkpoints before the stop have begun")
+        began = time.monotonic()
         second = lab.play("switchover")
         found = second.stats[CLUSTER]
         assert found["outcome"] == "in_progress" and "is still running" in found["reasons"][0], found
+        time.sleep(max(0.0, MINUTE_S - (time.monotonic() - began)))
+        assert lab.accepts_writes(cluster.primary)
     outcome = running.wait()
     said = ended(cluster, outcome, "done", **exchanged(cluster))
     assert "its checkpoint not known yet" in outcome.said, outcome
     took = said["took"]
-    assert took["checkpoints_s"] > took["without_writer_s"] > took["stop_s"] > 0, said
+    assert took["checkpoints_s"] > MINUTE_S > took["without_writer_s"] > took["stop_s"] > 0, said
     assert re.search(r"The stop took \d.*\(forecast: \d", outcome.said), outcome
+    cluster.settle(cluster.secondary)
+
+
+def test_done_although_the_director_does_not_stop(cluster: Cluster) -> None:
+    """It hears no signal; systemd ends it in time, and nobody waits longer for the database."""
+    lab = cluster.lab
+    director = lab.sh(cluster.primary, f"systemctl show -P MainPID {DIRECTOR}")
+    with frozen(lab, cluster.primary, f"echo {director}"):
+        said = ended(cluster, lab.play("switchover"), "done", **exchanged(cluster))
+    assert said["took"]["workload_s"] > said["took"]["without_writer_s"], said
     cluster.settle(cluster.secondary)
 
 

@@ -15,9 +15,11 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Endpoint
 from ansible_collections.duet.backup_ha.plugins.module_utils._endpoint import (
     BROADCAST,
+    advertised_by,
     arp_frame,
     arp_holder,
     neighbour_advertisement,
+    neighbour_solicitation,
 )
 
 MAC = bytes.fromhex("02d0c6125e0b")
@@ -120,7 +122,7 @@ def test_held(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, addresses: li
     ("endpoint", "command"),
     [
         (FOUR, "ip address replace 198.18.0.10/24 dev eth0"),
-        (SIX, "ip address replace 2001:db8::10/64 dev eth0 nodad"),
+        (SIX, "ip address replace 2001:db8::10/64 dev eth0 nodad preferred_lft 0"),
     ],
 )
 def test_taking_the_address_is_one_command_that_may_be_repeated(
@@ -143,14 +145,28 @@ def test_an_address_that_is_not_here_is_left_alone(monkeypatch: pytest.MonkeyPat
     assert len(fake.asked) == 1
 
 
+SIX_ADDRESS = socket.inet_pton(socket.AF_INET6, SIX.address)
+ADVERTISED = neighbour_advertisement(OTHER_MAC, SIX.address)
+
+
+def test_a_solicitation_is_laid_out_as_in_rfc_4861() -> None:
+    assert neighbour_solicitation(MAC, SIX_ADDRESS).hex(" ") == (
+        "87 00 00 00 00 00 00 00 "  # type 135, code 0, checksum by the kernel
+        "20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10 "  # target: the address that is looked for
+        "01 01 02 d0 c6 12 5e 0b"  # option 1, one unit of 8 bytes: our MAC
+    )
+
+
 @pytest.mark.parametrize(
-    ("said", "holder"),
+    ("message", "holder"),
     [
-        ("1 packets transmitted, 1 received, 0% packet loss", "an IPv6 neighbour"),
-        ("1 packets transmitted, 0 received, 100% packet loss", None),
-        ("", None),
+        pytest.param(ADVERTISED, OTHER_MAC, id="an answer"),
+        pytest.param(neighbour_advertisement(OTHER_MAC, "2001:db8::11"), None, id="about another address"),
+        pytest.param(neighbour_solicitation(OTHER_MAC, SIX_ADDRESS), None, id="another one who asks"),
+        pytest.param(ADVERTISED[:31], None, id="cut short"),
+        pytest.param(ADVERTISED[:24] + b"\x01" + ADVERTISED[25:], None, id="another option"),
+        pytest.param(b"", None, id="nothing"),
     ],
 )
-def test_an_ipv6_neighbour_is_asked_by_ping(monkeypatch: pytest.MonkeyPatch, said: str, holder: str | None) -> None:
-    monkeypatch.setattr(_endpoint, "run", lambda _argv, **_options: said)
-    assert _endpoint.probe(SIX) == holder
+def test_who_has_the_ipv6_address(message: bytes, holder: bytes | None) -> None:
+    assert advertised_by(message, SIX_ADDRESS) == holder

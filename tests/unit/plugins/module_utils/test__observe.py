@@ -78,6 +78,7 @@ def observe(
     state: str | None,
     error: Exception | None,
     during_query: bool = False,
+    starting: bool = False,
 ) -> dict[str, Any]:
     """A running server whose control file says ``state`` and that answers a session with this error."""
 
@@ -95,6 +96,7 @@ def observe(
         (tmp_path / "global").mkdir()
         (tmp_path / "global" / "pg_control").touch()
     monkeypatch.setattr(_observe, "postmaster_pid", lambda _server: 42)
+    monkeypatch.setattr(_observe, "is_starting", lambda _server: starting)
     monkeypatch.setattr(_observe, "control_data", lambda _server: ControlData(state or "", AHEAD, 1, "7", False, True))
     monkeypatch.setattr(_observe, "connect_local", connect)
     monkeypatch.setattr(_observe, "observe_replication", replication)
@@ -118,6 +120,13 @@ def test_a_server_that_lets_nobody_in_is_what_its_control_file_says(
     found = observe(monkeypatch, tmp_path, state, error)
     assert role_of(found) == role
     assert (found["accepting"], found["problem"]) == (False, str(error))
+
+
+def test_one_that_starts_is_a_standby_whatever_its_control_file_still_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A fresh copy's control file is the primary's; a crashed primary's is its own from before."""
+    assert role_of(observe(monkeypatch, tmp_path, "in production", FULL, starting=True)) == "secondary"
 
 
 def test_a_session_that_breaks_is_a_problem_and_no_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -179,6 +179,22 @@ def test_a_slot_is_made_once(present: int, created: bool) -> None:
     assert len(connection.asked) == 1 + created
 
 
+@pytest.mark.parametrize(
+    ("lines", "starting"),
+    [
+        (["42", "/data", "1", "5432", "/run", "*", " 5955892 1", "ready   "], False),
+        (["42", "/data", "1", "5432", "/run", "*", " 5955892 1", "starting"], True),
+        (["42", "/data", "1", "5432", "/run", "*", " 5955892 1", "stopping"], False),
+        (["42", "/data", "1", "5432"], True),
+        (None, False),
+    ],
+)
+def test_whether_a_server_still_starts(tmp_path: Path, lines: list[str] | None, starting: bool) -> None:
+    if lines:
+        (tmp_path / "postmaster.pid").write_text("\n".join(lines) + "\n")
+    assert _postgres.is_starting(server(tmp_path)) is starting
+
+
 class Unit:
     """PostgreSQL's unit as systemd sees it a while after the process has ended."""
 

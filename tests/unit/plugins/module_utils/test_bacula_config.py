@@ -168,6 +168,15 @@ def test_a_second_run_plans_nothing() -> None:
     assert plan_edits(parse("f", lambda _path: once), ["Address"], "b", ["localhost", "b"]) == []
 
 
+def test_a_director_that_shall_listen_on_ipv6_gets_the_form_that_means_it() -> None:
+    text = "Director {\n  Name = d\n  DIRport = 9109  # ours\n  DirAddress = 127.0.0.1\n}\n"
+    edits = plan_edits(parse("f", lambda _path: text), ["DirAddress"], "::", ["127.0.0.1"])
+    after = apply_edits(text, edits)
+    assert after == ("Director {\n  Name = d\n    # ours\n  DirAddresses = { ipv6 = { addr = ::; port = 9109 } }\n}\n")
+    assert [edit.directive for edit in edits] == ["DirAddresses = { ipv6 = { addr = ::; port = 9109 } }", ""]
+    assert plan_edits(parse("f", lambda _path: after), ["DirAddress"], "::", ["127.0.0.1", "::"]) == []
+
+
 def test_several_edits_of_one_file() -> None:
     text = "Director { Address = a }\nDirector { Address = long.name }\n"
     edits = plan_edits(parse("f", lambda _path: text), ["address"], "new", ["a", "long.name"])
