@@ -84,7 +84,9 @@ def page(rows: list[Row], tests: list[str]) -> str:
     missing = sorted(set(tests) - {row.test for row in rows})
     rest = "".join(f"- `{name}`\n" for name in missing)
     said = f"\nNot run, or not passed, since the product was last changed:\n\n{rest}" if missing else ""
-    return f"{HEAD}\n" + "\n".join(lines) + f"\n\n{len(rows)} of {len(tests)} rows.\n{said}"
+    found_in = ", ".join(sorted({row.product for row in rows})) or "none"
+    count = f"{len(rows)} of {len(tests)} rows, found in the product with the digest {found_in}."
+    return f"{HEAD}\n" + "\n".join(lines) + f"\n\n{count}\n{said}"
 
 
 def forget_others() -> None:
