@@ -29,6 +29,7 @@ PEER = {"node1": "node2", "node2": "node1"}
 UNIT = "postgresql@15-main"
 DATA = "/var/lib/postgresql/15/main"
 SSH_DEADLINE_S = 30.0
+TIMED_OUT = "msg: 'Task failed: Timed out after"
 
 
 class CommandError(AssertionError):
@@ -173,7 +174,11 @@ class Lab:
 
     def play(self, operation: str, *options: str, inventory: Path | None = None, timeout: float = 400.0) -> Outcome:
         """Run a playbook of the collection, by its full name."""
-        return self.start(operation, *options, inventory=inventory).wait(timeout)
+        outcome = self.start(operation, *options, inventory=inventory).wait(timeout)
+        if operation == "status" and outcome.output.count(TIMED_OUT) == len(NODES):
+            # Two nodes of one machine at the same time: the machine stood still, and the answer is about that.
+            outcome = self.start(operation, *options, inventory=inventory).wait(timeout)
+        return outcome
 
     def play_path(self, path: Path, *options: str) -> Outcome:
         """Run any other playbook."""

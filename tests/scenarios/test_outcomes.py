@@ -81,13 +81,19 @@ def test_done_although_its_checkpoint_takes_a_minute_and_in_progress_meanwhile(c
     cluster.settle(cluster.secondary)
 
 
+DEAF = "/run/systemd/system/bacula-director.service.d/deaf.conf"
+
+
 def test_done_although_the_director_does_not_stop(cluster: Cluster) -> None:
-    """It hears no signal; systemd ends it in time, and nobody waits longer for the database."""
-    lab = cluster.lab
-    director = lab.sh(cluster.primary, f"systemctl show -P MainPID {DIRECTOR}")
-    with frozen(lab, cluster.primary, f"echo {director}"):
-        said = ended(cluster, lab.play("switchover"), "done", **exchanged(cluster))
+    """It ignores the signal for its end; systemd ends it, and only then the database is taken from it."""
+    lab, old = cluster.lab, cluster.primary
+    lab.sh(old, f"mkdir -p {DEAF.rpartition('/')[0]}; printf '[Service]\\nKillSignal=SIGWINCH\\n' > {DEAF}")
+    lab.sh(old, "systemctl daemon-reload")
+    director = lab.sh(old, f"systemctl show -P MainPID {DIRECTOR}")
+    said = ended(cluster, lab.play("switchover"), "done", **exchanged(cluster))
     assert said["took"]["workload_s"] > said["took"]["without_writer_s"], said
+    assert lab.fails(old, f"kill -0 {director}")
+    lab.sh(old, f"rm {DEAF}; systemctl daemon-reload")
     cluster.settle(cluster.secondary)
 
 
