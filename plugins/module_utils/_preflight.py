@@ -160,14 +160,17 @@ def _addresses(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
         return reasons
     if len(set(nodes.values())) == 1:
         return [f"{primary.name} and {secondary.name} have the same address {primary.address}."]
-    # The cluster's own primary answers for the endpoint when this runs again.
-    ours = any(server.found["endpoint"]["held"] for server in (primary, secondary))
+    # The cluster's own primary answers for the endpoint when this runs again; one that boots just now may take it
+    # after it was asked whether it holds it, so what tells them apart from a stranger is the hardware address.
+    ours = {interface["mac"] for server in (primary, secondary) for interface in server.found["interfaces"]}
     for server in (primary, secondary):
         reasons += _endpoint_place(server, endpoint, ours)
     return reasons
 
 
-def _endpoint_place(server: Server, endpoint: ipaddress.IPv4Address | ipaddress.IPv6Address, ours: bool) -> list[str]:
+def _endpoint_place(
+    server: Server, endpoint: ipaddress.IPv4Address | ipaddress.IPv6Address, ours: set[str]
+) -> list[str]:
     found = server.found["endpoint"]
     if found["interface"] is None:
         networks = sorted(
@@ -177,7 +180,7 @@ def _endpoint_place(server: Server, endpoint: ipaddress.IPv4Address | ipaddress.
             f"The endpoint {endpoint} is outside the subnets of {server.name} ({', '.join(networks) or 'none'}); "
             "choose a free address inside a subnet that both servers share."
         ]
-    if found["answered_by"] and not ours:
+    if found["answered_by"] and found["answered_by"] not in ours:
         return [
             f"The endpoint {endpoint} is already in use: {found['answered_by']} answers for it on {server.name}'s "
             f"interface {found['interface']}. Choose a free address, or take it from that machine."

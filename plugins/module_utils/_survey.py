@@ -90,11 +90,12 @@ def icu_version() -> str | None:
 
 
 def read_interfaces() -> list[dict[str, Any]]:
-    """Name and addresses (with prefix) of every interface but loopback."""
+    """Name, hardware address and addresses (with prefix) of every interface but loopback."""
     links = json.loads(run(["ip", "-json", "address", "show"]))
     return [
         {
             "name": link["ifname"].split("@")[0],
+            "mac": link.get("address"),
             "addresses": [f"{a['local']}/{a['prefixlen']}" for a in link.get("addr_info", []) if "local" in a],
         }
         for link in links

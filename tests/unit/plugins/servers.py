@@ -28,6 +28,8 @@ SETTINGS = {
     "wal_log_hints": "off",
 }
 
+MACS = {name: address.replace("198.18.0.", "02:d0:c6:12:00:") for name, address in ADDRESSES.items()}
+
 
 def postgresql(role: str = "primary", data: bool = True, system: str | None = SYSTEM) -> dict[str, Any]:
     """One PostgreSQL server; ``stopped`` ones say less, because nobody could ask them."""
@@ -68,7 +70,11 @@ def found(name: str, server: dict[str, Any] | None) -> dict[str, Any]:
         "locales": ["C", "C.utf8", "POSIX", "en_US.utf8"],
         "python": "3.11.2",
         "interfaces": [
-            {"name": "eth0", "addresses": [f"{ADDRESSES[name]}/24", "fe80::d0:c6ff:fe12:5e0b/64"]},
+            {
+                "name": "eth0",
+                "mac": MACS[name],
+                "addresses": [f"{ADDRESSES[name]}/24", "fe80::d0:c6ff:fe12:5e0b/64"],
+            },
         ],
         "resolves": {ENDPOINT_NAME: [ENDPOINT]},
         "reverse": {ENDPOINT: ["backup", ENDPOINT_NAME]},

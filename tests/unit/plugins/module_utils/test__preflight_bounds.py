@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import membership_refusals, refusals
 from ansible_collections.duet.backup_ha.tests.unit.plugins.servers import (
     GIB,
+    MACS,
     WANTED,
     blank,
     full,
@@ -79,9 +80,24 @@ def test_the_endpoint_may_be_answered_by_the_cluster_s_own_primary() -> None:
     """Assembling again, the secondary hears the primary answer."""
     primary, secondary = full(), standby()
     primary.found["endpoint"]["held"] = True
-    secondary.found["endpoint"]["answered_by"] = "02:d0:c6:12:5e:0b"
+    secondary.found["endpoint"]["answered_by"] = MACS["node1"]
     assert refusals(primary, secondary, WANTED) == []
     assert refusals(secondary, primary, WANTED) == []
+
+
+def test_the_own_primary_may_take_the_endpoint_between_the_two_questions() -> None:
+    """It boots just now: asked, it did not hold the address; probed by the other, it did."""
+    primary, secondary = full(), standby()
+    secondary.found["endpoint"]["answered_by"] = MACS["node1"]
+    assert refusals(primary, secondary, WANTED) == []
+
+
+def test_a_stranger_is_told_from_the_own_primary_that_holds_the_endpoint() -> None:
+    primary, secondary = full(), standby()
+    primary.found["endpoint"]["held"] = True
+    secondary.found["endpoint"]["answered_by"] = "02:d0:c6:12:5e:0f"
+    (reason,) = refusals(primary, secondary, WANTED)
+    assert "already in use: 02:d0:c6:12:5e:0f" in reason
 
 
 def test_without_a_name_for_the_endpoint_no_name_is_looked_up() -> None:

@@ -75,13 +75,17 @@ def test_the_neighbours_are_asked_for_an_address_that_is_not_here(
 def test_interfaces_are_read_without_loopback_and_link_names(monkeypatch: pytest.MonkeyPatch) -> None:
     links = [
         {"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
-        {"ifname": "eth0@if5", "addr_info": [{"local": "198.18.0.11", "prefixlen": 24}, {"prefixlen": 24}]},
+        {
+            "ifname": "eth0@if5",
+            "address": "02:d0:c6:12:5e:0b",
+            "addr_info": [{"local": "198.18.0.11", "prefixlen": 24}, {"prefixlen": 24}],
+        },
         {"ifname": "dummy0"},
     ]
     monkeypatch.setattr(_survey, "run", lambda _argv: json.dumps(links))
     assert _survey.read_interfaces() == [
-        {"name": "eth0", "addresses": ["198.18.0.11/24"]},
-        {"name": "dummy0", "addresses": []},
+        {"name": "eth0", "mac": "02:d0:c6:12:5e:0b", "addresses": ["198.18.0.11/24"]},
+        {"name": "dummy0", "mac": None, "addresses": []},
     ]
 
 
