@@ -64,7 +64,7 @@ class Bench:
             with self.terminal.step("status") as step:
                 self._keep("status_s", self._lab.status(step.show))
         for _ in range(self._runs if "status_silent_s" in self._wanted else 0):
-            with self.terminal.step("status, the secondary without power") as step:
+            with self.terminal.step("status, nodes without power") as step:
                 self._keep("status_silent_s", self._lab.status_silent(step.show))
         self._switch_over("switch over, idle", "quick", "switchover_gap_idle_ms", "switchover_playbook_s")
         self._switch_over("switch over, patient client", "patient", "switchover_gap_patient_ms")

@@ -44,15 +44,24 @@ class Power:
         return done.stdout
 
 
+def await_answer(servers: Servers, address: str) -> None:
+    """Wait until PostgreSQL answers on a node that boots."""
+    _await(servers, address, "SELECT 1;", "1")
+
+
 def await_streaming(servers: Servers, address: str) -> None:
     """Wait until a node that boots follows; its primary may still believe in the session from before."""
+    _await(servers, address, "SELECT status FROM pg_stat_wal_receiver;", "streaming")
+
+
+def _await(servers: Servers, address: str, query: str, wanted: str) -> None:
     deadline = time.monotonic() + BOOT_S
     while time.monotonic() < deadline:
         with suppress(ServerError):
-            if servers.sql(address, "SELECT status FROM pg_stat_wal_receiver;") == "streaming":
+            if servers.sql(address, query) == wanted:
                 return
         time.sleep(0.2)
-    raise ServerError(f"{address} does not stream {BOOT_S:.0f} s after its power came back")
+    raise ServerError(f"{address} does not answer '{wanted}' to {query} {BOOT_S:.0f} s after its power came back")
 
 
 def rejoin(power: Power, servers: Servers, node: str, primary: str) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import load
-from bench.disaster import Power, await_streaming, rejoin
+from bench.disaster import Power, await_answer, await_streaming, rejoin
 from measure import access
 from measure.playbook import ROOT, CommandError, Ran, execute, play
 from measure.servers import Servers
@@ -58,16 +58,25 @@ class Lab:
         return self._play("duet.backup_ha.status", show).check().seconds
 
     def status_silent(self, show: Show) -> float:
-        """Ask while the secondary has no power, and let it come back."""
+        """Ask while the secondary has no power, while both have none, and while the primary has none: the longest."""
         primary = self.servers.primary()
         (secondary,) = [node for node in self.servers.nodes if node != primary]
         power = Power(self._name)
         power.cut(secondary)
+        seconds = [self._ask_unhealthy(show)]
+        power.cut(primary)
+        seconds.append(self._ask_unhealthy(show))
+        power.on(secondary)
+        await_answer(self.servers, self.servers.nodes[secondary])
+        seconds.append(self._ask_unhealthy(show))
+        power.on(primary)
+        await_streaming(self.servers, self.servers.nodes[secondary])
+        return max(seconds)
+
+    def _ask_unhealthy(self, show: Show) -> float:
         ran = self._play("duet.backup_ha.status", show)
         if not ran.code:
-            raise CommandError(f"status calls a cluster healthy whose {secondary} has no power")
-        power.on(secondary)
-        await_streaming(self.servers, self.servers.nodes[secondary])
+            raise CommandError("status calls a cluster healthy that has a node without power")
         return ran.seconds
 
     def primary(self) -> str:

@@ -1,8 +1,10 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Get a ticket from the primary, which asks its workload first, and write through the endpoint with it.
 
-"""Get a ticket from the primary, and write through the endpoint with it; the password never leaves this process."""
+The password never leaves this process.
+"""
 
 from __future__ import annotations
 
@@ -36,5 +38,11 @@ class ActionModule(ActionBase):
                 ca_certificate=ticket["ca_certificate"],
             )
         except BackupHaError as error:
-            return {**result, "failed": True, "msg": str(error), "reasons": [str(error)], "outcome": "failed"}
+            return {**result, **_failure(str(error))}
+        if ticket["workload"]:
+            return {**result, **found, **_failure(ticket["workload"])}
         return {**result, "changed": False, **found}
+
+
+def _failure(reason: str) -> dict[str, Any]:
+    return {"failed": True, "msg": reason, "reasons": [reason], "outcome": "failed"}

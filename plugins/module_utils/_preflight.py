@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._lsn import format_bytes
-from ._survey import RESTART_SETTINGS
 
 # What a cluster needs besides its data: WAL, temporary files, the frame of a new one.
 ROOM = 256 * 1024 * 1024
@@ -72,8 +71,7 @@ def refusals(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
 
 def restarts(primary: Server) -> list[str]:
     """Settings for which the existing primary's PostgreSQL has to be restarted, once."""
-    settings = database_of(primary).get("settings", {})
-    return [f"{name} = {value}" for name, value in RESTART_SETTINGS.items() if settings.get(name, value) != value]
+    return list(database_of(primary).get("restarts", []))
 
 
 def _half_made(server: Server) -> list[str]:
@@ -216,6 +214,11 @@ def _databases(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
         reasons.append(f"PostgreSQL on {primary.name} can't be examined: {ours['problem']}")
     if ours.get("exists") and not ours.get("running"):
         reasons.append(f"PostgreSQL on {primary.name} is stopped; start it, so that its databases can be examined.")
+    if ours.get("refused_settings"):
+        reasons.append(
+            f"PostgreSQL on {primary.name} does not accept what backup_ha_postgresql_settings wants: "
+            f"{'; '.join(ours['refused_settings'])}. Correct the variable."
+        )
     if ours.get("overrides"):
         reasons.append(
             f"On {primary.name}, ALTER SYSTEM has set {', '.join(ours['overrides'])}, which the cluster has to manage. "

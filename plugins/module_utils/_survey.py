@@ -22,12 +22,11 @@ from ._config import CONFIG_PATH, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
 from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
+from ._settings import RESTART_SETTINGS, survey_settings
 from ._system import await_end, run
 
 CLUSTERS = Path("/etc/postgresql")
 DATA = Path("/var/lib/postgresql")
-# What a restart is needed for, and the values that the cluster sets: roles/node/templates/postgresql.conf.j2.
-RESTART_SETTINGS = {"listen_addresses": "*", "wal_log_hints": "on", "wal_level": "replica"}
 MANAGED_SETTINGS = ("primary_conninfo", "primary_slot_name", "restart_after_crash", "ssl_ca_file", *RESTART_SETTINGS)
 
 
@@ -38,12 +37,13 @@ def survey(
     cluster: str = "main",
     secret_files: list[str] | None = None,
     packages: list[str] | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything the checks compare, as plain data.
 
     ``names`` and ``addresses`` are looked up on this server, forward and reverse; ``endpoint`` is asked for on the
     interface of the subnet that holds it; ``secret_files`` are files whose passwords only their owners may read; of
-    ``packages`` those that are not installed are returned.
+    ``packages`` those that are not installed are returned; ``settings`` are PostgreSQL's that the cluster will have.
     """
     await_boot()
     interfaces = read_interfaces()
@@ -61,7 +61,7 @@ def survey(
         "resolves": {name: resolve(name) for name in names},
         "reverse": {address: reverse(address) for address in addresses},
         "endpoint": survey_endpoint(endpoint, interfaces),
-        "postgresql": survey_postgresql(cluster),
+        "postgresql": survey_postgresql(cluster, settings or {}),
         "secret_files": survey_secrets(secret_files or []),
     }
 
@@ -147,26 +147,25 @@ def survey_endpoint(address: str, interfaces: list[dict[str, Any]]) -> dict[str,
     return {"interface": place[0], "prefix": place[1], "held": held, "answered_by": answered}
 
 
-def survey_postgresql(cluster: str) -> dict[str, Any]:
+def survey_postgresql(cluster: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Which PostgreSQL is installed, which could be, and what its cluster holds."""
     # An interrupted run may have left the creation of the cluster at work: see roles/node/tasks/packages.yml.
     await_end("backup-ha-createcluster.service")
     installed = sorted(
         (path.parent.parent.name for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")), key=float
     )
-    disk = shutil.disk_usage(_existing(str(DATA)))
-    found: dict[str, Any] = {
+    clusters = sorted(path.parents[1].name for path in CLUSTERS.glob(f"*/{cluster}/postgresql.conf"))
+    server = find_server(clusters[-1], cluster) if clusters else None
+    disk = shutil.disk_usage(_existing(server.data_directory if server else str(DATA)))
+    return {
         "installed": installed,
         "available": None if installed else candidate_version(),
-        "clusters": sorted(path.parents[1].name for path in CLUSTERS.glob(f"*/{cluster}/postgresql.conf")),
+        "clusters": clusters,
         "half_made": half_made(cluster),
-        "server": None,
+        "server": survey_server(server, settings) if server else None,
         "free_bytes": disk.free,
         "total_bytes": disk.total,
     }
-    if found["clusters"]:
-        found["server"] = survey_server(find_server(found["clusters"][-1], cluster))
-    return found
 
 
 def half_made(cluster: str) -> list[str]:
@@ -205,7 +204,7 @@ def find_server(version: str, cluster: str) -> Postgresql:
     )
 
 
-def survey_server(server: Postgresql) -> dict[str, Any]:
+def survey_server(server: Postgresql, wanted: dict[str, Any]) -> dict[str, Any]:
     """One PostgreSQL server: identity, role, content, size and the settings that a copy must match."""
     found: dict[str, Any] = {
         "version": server.version,
@@ -223,7 +222,7 @@ def survey_server(server: Postgresql) -> dict[str, Any]:
         if found["exists"]:
             found["system_identifier"] = control_data(server).system_identifier
         if found["running"]:
-            found.update(_survey_running(server))
+            found.update(_survey_running(server, wanted))
     except BackupHaError as error:
         found["problem"] = str(error)
     return found
@@ -237,14 +236,19 @@ def psql(server: Postgresql, query: str) -> list[dict[str, Any]]:
     return found
 
 
-def _survey_running(server: Postgresql) -> dict[str, Any]:
-    settings = ", ".join(f"'{name}'" for name in (*STANDBY_MINIMUMS.values(), *RESTART_SETTINGS, "archive_mode"))
+def _survey_running(server: Postgresql, wanted: dict[str, Any]) -> dict[str, Any]:
+    compared = (*STANDBY_MINIMUMS.values(), *RESTART_SETTINGS, "archive_mode")
     managed = ", ".join(f"'{name}'" for name in MANAGED_SETTINGS)
     facts = psql(
         server,
         "SELECT pg_is_in_recovery() AS recovering,"
         " (SELECT sum(pg_database_size(oid))::bigint FROM pg_database) AS size",
     )[0]
+    present = {
+        row["name"]: row["setting"]
+        for row in psql(server, "SELECT name, setting FROM pg_settings WHERE context = 'postmaster'")
+    }
+    restarts, problems = survey_settings(server, present, wanted)
     return {
         "role": "secondary" if facts["recovering"] else "primary",
         "size_bytes": facts["size"],
@@ -257,10 +261,9 @@ def _survey_running(server: Postgresql) -> dict[str, Any]:
             row["spcname"]
             for row in psql(server, "SELECT spcname FROM pg_tablespace WHERE oid >= 16384 ORDER BY spcname")
         ],
-        "settings": {
-            row["name"]: row["setting"]
-            for row in psql(server, f"SELECT name, setting FROM pg_settings WHERE name IN ({settings})")
-        },
+        "settings": {name: present[name] for name in compared},
+        "restarts": restarts,
+        "refused_settings": problems,
         "overrides": [
             row["name"]
             for row in psql(

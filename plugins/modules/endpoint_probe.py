@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: endpoint_probe
-short_description: Prove from outside that the endpoint leads to the primary
+short_description: Prove from outside that the endpoint leads to the primary, and that the workload works
 version_added: 0.1.0
 description:
   - Run it on the node that claims to be the primary. The control node gets a password from there
     (M(duet.backup_ha.endpoint_ticket)), connects to the cluster's endpoint over verified TLS, writes a row, and
-    compares the timeline with that of the node.
+    compares the timeline with that of the node. Before that the node runs the workload's own probe.
   - Runs on the control node as an action. The password is in no variable and no result.
 options:
   address:

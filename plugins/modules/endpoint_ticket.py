@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: endpoint_ticket
-short_description: Issue a password for one proof from outside
+short_description: Ask the workload whether it works, and issue a password for one proof from outside
 version_added: 0.1.0
 description:
-  - On the primary, gives the role C(backup_ha_probe) a random password that is good for two minutes and stored
-    nowhere.
+  - On the primary, runs the workload's own probe. Then gives the role C(backup_ha_probe) a random password that is
+    good for two minutes and stored nowhere.
   - M(duet.backup_ha.endpoint_probe) uses it from the control node. Register the result with C(no_log).
 extends_documentation_fragment:
   - duet.backup_ha.attributes
@@ -39,6 +39,10 @@ ca_certificate:
   description: The certificate of the cluster's own authority, which the endpoint's server has to be proven by.
   returned: success, outside check mode
   type: str
+workload:
+  description: What is wrong with the workload, as a sentence; empty when it works or has no probe.
+  returned: success, outside check mode
+  type: str
 timeline:
   description: The timeline that this writer is on.
   returned: success, outside check mode
@@ -51,6 +55,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import TLS_DIRECTORY, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._database import issue_ticket
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+from ansible_collections.duet.backup_ha.plugins.module_utils._workload import ask_workload
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
@@ -58,7 +63,13 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": False}
     certificate = (TLS_DIRECTORY / "ca.crt").read_text(encoding="ascii")
-    return {"changed": False, "ca_certificate": certificate, **issue_ticket(config.postgresql)}
+    problem = ask_workload(config)
+    return {
+        "changed": False,
+        "ca_certificate": certificate,
+        "workload": problem,
+        **issue_ticket(config.postgresql),
+    }
 
 
 def main() -> None:

@@ -43,6 +43,10 @@ options:
     type: list
     elements: str
     default: []
+  settings:
+    description: PostgreSQL's settings that the cluster will have, besides its own.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.reads
@@ -106,6 +110,7 @@ ARGUMENTS = {
     "addresses": {"type": "list", "elements": "str", "default": []},
     "endpoint": {"type": "str", "required": True},
     "cluster": {"type": "str", "default": "main"},
+    "settings": {"type": "dict", "default": {}},
     "packages": {"type": "list", "elements": "str", "default": []},
     "secret_files": {"type": "list", "elements": "str", "default": [], "no_log": False},
 }

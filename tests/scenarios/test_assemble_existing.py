@@ -66,6 +66,20 @@ def test_a_rehearsal_announces_the_restart_and_changes_nothing(server: Lab) -> N
     assert "PostgreSQL on node1 will be restarted once, for listen_addresses" in outcome.said, outcome
 
 
+def test_settings_are_read_as_postgresql_reads_them(server: Lab) -> None:
+    """Those that need a restart are announced; one that PostgreSQL does not accept changes nothing."""
+    with server.unchanged():
+        wanted = '{"backup_ha_postgresql_settings": {"shared_buffers": "64MB", "max_connections": "100"}}'
+        outcome = server.play("assemble", "--check", "-e", wanted).check()
+        assert "will be restarted once" in outcome.said and "shared_buffers = 8192" in outcome.said, outcome
+        assert "max_connections" not in outcome.said, outcome
+        wrong = '{"backup_ha_postgresql_settings": {"work_mem": "3apples", "werk_mem": "3MB"}}'
+        outcome = server.play("assemble", "-e", wrong)
+    assert outcome.code != 0, outcome
+    assert "PostgreSQL on node1 does not accept what backup_ha_postgresql_settings wants" in outcome.said, outcome
+    assert "work_mem = 3apples: " in outcome.said and "werk_mem = 3MB: " in outcome.said, outcome
+
+
 def test_the_primary_keeps_its_data_and_restarts_once(server: Lab) -> None:
     rows, starts, was = catalog(server, "node1"), postmaster_starts(server, "node1"), identity(server, "node1")
     outcome = server.play("assemble").check()

@@ -76,6 +76,14 @@ def test_a_group_of_another_size(lab: Lab, hosts: tuple[str, ...], operation: st
     assert sentence.replace("has 1 hosts", "has 1 host") in outcome.said.replace("has 1 hosts", "has 1 host"), outcome
 
 
+@pytest.mark.parametrize("operation", ["assemble", "status"])
+def test_a_cluster_that_is_not_in_the_inventory(lab: Lab, operation: str) -> None:
+    with lab.unchanged():
+        outcome = lab.play(operation, "-e", "backup_ha_cluster=duett")
+    assert outcome.code != 0, outcome
+    assert "No host is in a group duett of the inventory; its groups with hosts are: duet, repositories" in outcome.output
+
+
 @dataclass(frozen=True)
 class Case:
     """What is wrong, how it is made on which server, what undoes it, what is passed, and what must be said."""

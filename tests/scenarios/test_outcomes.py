@@ -82,6 +82,7 @@ def test_done_although_its_checkpoint_takes_a_minute_and_in_progress_meanwhile(c
 
 
 DEAF = "/run/systemd/system/bacula-director.service.d/deaf.conf"
+MUTE = "/run/systemd/system/bacula-director.service.d/mute.conf"
 
 
 def test_done_although_the_director_does_not_stop(cluster: Cluster) -> None:
@@ -150,6 +151,22 @@ def test_in_doubt_when_the_new_primary_is_not_reached_from_outside(cluster: Clus
     finally:
         lab.sh(cluster.secondary, f"iptables -D {rule}")
     cluster.settle(cluster.secondary)
+
+
+def test_in_doubt_until_the_new_director_answers(cluster: Cluster) -> None:
+    """systemd takes it for running. Run again, the playbook asks once more and finishes."""
+    lab, new = cluster.lab, cluster.secondary
+    lab.sh(new, f"mkdir -p {MUTE.rpartition('/')[0]}")
+    lab.sh(new, f"printf '[Service]\\nType=simple\\nExecStart=\\nExecStart=/bin/sleep infinity\\n' > {MUTE}")
+    lab.sh(new, "systemctl daemon-reload")
+    try:
+        said = ended(cluster, lab.play("switchover"), "in_doubt", primary=None, secondary=None)
+        assert any(f"bacula on {new} does not work: The Director" in reason for reason in said["reasons"]), said
+        assert lab.accepts_writes(new)
+    finally:
+        lab.sh(new, f"rm {MUTE}; systemctl daemon-reload; systemctl restart {DIRECTOR}")
+    ended(cluster, lab.play("switchover"), "done", **exchanged(cluster))
+    cluster.settle(new)
 
 
 def and_one_that_is_silent(document: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import Server, Wanted
+from ansible_collections.duet.backup_ha.plugins.module_utils._settings import restarts_for
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import ADDRESSES, ENDPOINT, SYSTEM
 
 ENDPOINT_NAME = "backup.lab.test"
@@ -54,6 +55,8 @@ def postgresql(role: str = "primary", data: bool = True, system: str | None = SY
         "databases": [{"name": name, "collate": "C.UTF-8", "ctype": "C.UTF-8"} for name in names],
         "tablespaces": [],
         "settings": dict(SETTINGS),
+        "restarts": restarts_for(SETTINGS, {}),
+        "refused_settings": [],
         "overrides": [],
     }
 
