@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import time
 from dataclasses import asdict
@@ -49,7 +50,8 @@ SELECT pid, usename AS "user", application_name, host(client_addr) AS client_add
   FROM pg_stat_replication ORDER BY pid"""
 _RECEIVER = """
 SELECT status, sender_host, slot_name AS slot, received_tli AS timeline, flushed_lsn::text, latest_end_lsn::text,
-       extract(epoch FROM now() - last_msg_receipt_time)::float AS silent_s
+       extract(epoch FROM now() - last_msg_receipt_time)::float AS silent_s,
+       extract(epoch FROM last_msg_receipt_time - last_msg_send_time)::float AS clock_s
   FROM pg_stat_wal_receiver"""
 _SLOTS = """
 SELECT slot_name AS name, slot_type AS type, active, restart_lsn::text, wal_status,
@@ -135,6 +137,7 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
         "accepting": False,
         "unit": server.unit,
         "data_directory": server.data_directory,
+        "free_bytes": _free_bytes(server.data_directory),
         "control": None,
         "problem": None,
         "past": [],
@@ -154,6 +157,13 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
         observed["settings"] = _configured(server)
     observed["past"] = _observe_past(server, observed)
     return observed
+
+
+def _free_bytes(directory: str) -> int | None:
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return None
 
 
 def _configured(server: Postgresql) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._lsn import format_bytes
+from ._packages import describe_differences
 
 # What a cluster needs besides its data: WAL, temporary files, the frame of a new one.
 ROOM = 256 * 1024 * 1024
@@ -60,6 +61,12 @@ def refusals(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
         + _half_made(secondary)
         + _platform(primary, secondary)
         + _versions(primary, secondary)
+        + describe_differences(
+            primary.name,
+            primary.found["package_versions"],
+            secondary.name,
+            secondary.found["package_versions"],
+        )
         + _clocks(primary, secondary, wanted)
         + _addresses(primary, secondary, wanted)
         + _names(primary, secondary, wanted)

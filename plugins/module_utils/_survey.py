@@ -20,6 +20,7 @@ from . import _endpoint
 from ._clone import holds_user_data
 from ._config import CONFIG_PATH, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
+from ._packages import missing_packages, package_versions
 from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
 from ._settings import RESTART_SETTINGS, survey_settings
@@ -37,19 +38,22 @@ def survey(
     cluster: str = "main",
     secret_files: list[str] | None = None,
     packages: list[str] | None = None,
+    same_packages: list[str] | None = None,
     settings: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything the checks compare, as plain data.
 
     ``names`` and ``addresses`` are looked up on this server, forward and reverse; ``endpoint`` is asked for on the
     interface of the subnet that holds it; ``secret_files`` are files whose passwords only their owners may read; of
-    ``packages`` those that are not installed are returned; ``settings`` are PostgreSQL's that the cluster will have.
+    ``packages`` those that are not installed are returned, of ``same_packages`` the versions; ``settings`` are
+    PostgreSQL's that the cluster will have.
     """
     await_boot()
     interfaces = read_interfaces()
     return {
         "assembled": CONFIG_PATH.exists(),
         "missing_packages": missing_packages(packages or []),
+        "package_versions": package_versions(same_packages or []),
         "hostname": socket.gethostname(),
         "architecture": platform.machine(),
         "system": read_os_release(),
@@ -70,13 +74,6 @@ def await_boot(limit: float = 30.0) -> None:
     """SSH answers before a booting server has started PostgreSQL, which would be taken for stopped."""
     with suppress(DeadlineError):
         run(["systemctl", "is-system-running", "--wait"], timeout=limit, check=False)
-
-
-def missing_packages(packages: list[str]) -> list[str]:
-    """Those of Debian's packages that are not installed, without the second that apt's own cache takes."""
-    listed = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *packages], check=False)
-    installed = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
-    return [name for name in packages if name not in installed]
 
 
 def read_os_release() -> str:

@@ -13,6 +13,10 @@ from ._forecast import Forecast, forecast_of, forecast_refusals
 from ._lsn import format_bytes
 from ._parameters import describe_too_small
 
+ROOM_BYTES = 512 * 1024 * 1024
+# What a message takes on its way counts as a difference of the clocks, too.
+CLOCK_S = 5.0
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -108,6 +112,7 @@ def refusals(nodes: dict[str, dict[str, Any] | None], limits: Limits = Limits())
         _identity(giver, first, taker, second)
         + _replication(giver, first, taker, second, limits)
         + _surroundings(giver, first, taker, second, limits)
+        + _next_primary(taker, second)
     )
     expected = forecast(nodes)
     # What would take long for one of these reasons is said already.
@@ -145,6 +150,23 @@ def _replication(giver: str, first: dict[str, Any], taker: str, second: dict[str
             f"{taker} is {format_bytes(behind)} behind {giver}; {format_bytes(limits.lag_bytes)} are allowed "
             "(backup_ha_max_lag_bytes). Wait until it has caught up."
         )
+    return reasons
+
+
+def _next_primary(taker: str, second: dict[str, Any]) -> list[str]:
+    """What the secondary's machine lacks to be the primary."""
+    reasons = []
+    database = second["postgresql"]
+    free = database.get("free_bytes")
+    if free is not None and free < ROOM_BYTES:
+        reasons.append(
+            f"{taker} has {format_bytes(free)} left where {database['data_directory']} is, and a primary needs at "
+            f"least {format_bytes(ROOM_BYTES)}. Make room there."
+        )
+    ahead = (database.get("receiver") or {}).get("clock_s")
+    if ahead is not None and abs(ahead) > CLOCK_S:
+        word = "ahead of" if ahead > 0 else "behind"
+        reasons.append(f"The clock of {taker} is {abs(ahead):.0f} s {word} the primary's. Set it right first.")
     return reasons
 
 

@@ -38,6 +38,11 @@ options:
     type: list
     elements: str
     default: []
+  same_packages:
+    description: Debian packages whose versions to read.
+    type: list
+    elements: str
+    default: []
   secret_files:
     description: Files that hold passwords and must not be readable by everybody.
     type: list
@@ -78,6 +83,10 @@ server:
       description: Those of O(packages) that are not installed.
       type: list
       elements: str
+    package_versions:
+      description: Of each of O(same_packages), the installed version, else the one that would be installed.
+      type: dict
+      sample: {bacula-director: 9.6.7-7}
     architecture:
       description: The machine's architecture.
       type: str
@@ -112,6 +121,7 @@ ARGUMENTS = {
     "cluster": {"type": "str", "default": "main"},
     "settings": {"type": "dict", "default": {}},
     "packages": {"type": "list", "elements": "str", "default": []},
+    "same_packages": {"type": "list", "elements": "str", "default": []},
     "secret_files": {"type": "list", "elements": "str", "default": [], "no_log": False},
 }
 

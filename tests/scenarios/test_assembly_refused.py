@@ -81,7 +81,8 @@ def test_a_cluster_that_is_not_in_the_inventory(lab: Lab, operation: str) -> Non
     with lab.unchanged():
         outcome = lab.play(operation, "-e", "backup_ha_cluster=duett")
     assert outcome.code != 0, outcome
-    assert "No host is in a group duett of the inventory; its groups with hosts are: duet, repositories" in outcome.output
+    sentence = "No host is in a group duett of the inventory; its groups with hosts are: duet, repositories."
+    assert sentence in outcome.output, outcome
 
 
 @dataclass(frozen=True)

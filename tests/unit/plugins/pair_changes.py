@@ -92,3 +92,14 @@ def lets_nobody_in(nodes: dict[str, Node | None]) -> None:
 SECOND_WRITER = worlds.primary("node2", "node1")
 
 # (world, words that the one sentence must hold: the node, what was found, what is needed or done)
+
+
+def nearly_full(nodes: dict[str, Node | None]) -> None:
+    secondary(nodes)["postgresql"]["free_bytes"] = 511 * MIB
+
+
+def clock(ahead_s: float) -> Change:
+    def change(nodes: dict[str, Node | None]) -> None:
+        secondary(nodes)["postgresql"]["receiver"]["clock_s"] = ahead_s
+
+    return change

@@ -65,6 +65,7 @@ def found(name: str, server: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "assembled": False,
         "missing_packages": [],
+        "package_versions": {"bacula-director": "9.6.7-7"},
         "hostname": name,
         "architecture": "x86_64",
         "system": "Debian GNU/Linux 12 (bookworm)",

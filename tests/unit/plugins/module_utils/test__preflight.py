@@ -195,6 +195,13 @@ REFUSALS = [
         id="primary is stopped",
     ),
     pytest.param(
+        full(),
+        finding(blank(), package_versions={"bacula-director": "13.0.3-1"}),
+        WANTED,
+        ["node2 has or would get bacula-director 13.0.3-1", "node1 9.6.7-7", "the same"],
+        id="versions of the workload",
+    ),
+    pytest.param(
         own(full(), refused_settings=["work_mem = 3apples: invalid value"]),
         blank(),
         WANTED,

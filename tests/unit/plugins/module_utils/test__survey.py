@@ -132,12 +132,6 @@ def test_the_version_that_would_be_installed(monkeypatch: pytest.MonkeyPatch, sa
     assert _survey.candidate_version() == version
 
 
-def test_packages_that_are_removed_but_not_purged_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "postgresql-15 installed\nopenssl config-files\niproute2 installed\n"
-    monkeypatch.setattr(_survey, "run", lambda _argv, **_options: said)
-    assert _survey.missing_packages(["postgresql-15", "openssl", "nosuch"]) == ["openssl", "nosuch"]
-
-
 def test_modes_of_secret_files(tmp_path: Path) -> None:
     secret = tmp_path / "bacula-dir.conf"
     secret.touch()

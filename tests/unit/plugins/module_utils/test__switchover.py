@@ -18,8 +18,10 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.pair_changes import (
     archive,
     behind_in_replay,
     behind_on_the_wire,
+    clock,
     foreign_streamers,
     lets_nobody_in,
+    nearly_full,
     not_a_copy,
     other_workload,
     parameter_too_small,
@@ -114,6 +116,9 @@ REFUSALS = [
         ["On node2 max_connections is 50", "primary has, or had, 100", "Raise it"],
         id="parameter too small",
     ),
+    pytest.param(nearly_full, ["node2 has 511.0 MiB left where /var", "at least 512.0 MiB"], id="no room"),
+    pytest.param(clock(5.2), ["clock of node2 is 5 s ahead of the primary's"], id="clock ahead"),
+    pytest.param(clock(-61.0), ["clock of node2 is 61 s behind the primary's"], id="clock behind"),
     pytest.param(lets_nobody_in, ["node1 lets nobody in", "too many clients"], id="a server that lets nobody in"),
 ]
 
