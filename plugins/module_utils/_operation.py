@@ -63,10 +63,13 @@ def is_dead(controller: str) -> bool:
 
 
 def is_left_over(record: dict[str, Any], now: float, boot: str, dead_controllers: list[str]) -> bool:
-    """The operation can't be running any more: its lease ran out, this node booted since, or its process is dead."""
+    """The operation can't be running any more: its lease ran out, this node booted since, or its process is dead.
+
+    A lease from the future is one of a clock that was set back.
+    """
     controller = record.get("controller") or ""
     dead = controller in dead_controllers or is_dead(controller)
-    return dead or now - record["renewed"] > LEASE_S or record["boot"] != boot
+    return dead or abs(now - record["renewed"]) > LEASE_S or record["boot"] != boot
 
 
 def refuse_if_busy(record: dict[str, Any] | None, identity: str, dead_controllers: list[str]) -> None:

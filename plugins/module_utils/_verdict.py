@@ -200,7 +200,7 @@ def _operations(nodes: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]
 
 
 def _is_left_over(record: dict[str, Any]) -> bool:
-    return bool(record["age_s"] > LEASE_S)
+    return bool(abs(record["age_s"]) > LEASE_S)
 
 
 def _version_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:

@@ -140,6 +140,8 @@ def test_other_dead_controllers_say_nothing(path: Path) -> None:
         (0.0, "here", [], False),
         (LEASE_S, "here", [], False),
         (LEASE_S + 0.1, "here", [], True),
+        (-LEASE_S, "here", [], False),
+        (-7200.0, "here", [], True),
         (0.0, "before", [], True),
         (0.0, "here", [CONTROLLER], True),
         (0.0, "here", ["other"], False),
