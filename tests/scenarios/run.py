@@ -25,12 +25,12 @@ BUILD = ROOT / "build/scenarios"
 # files share a cluster, in this order.
 ON_SERVERS = [
     "test_lab.py",
+    "test_without_packages.py",
     "test_measuring.py",
     "test_assembly_refused.py",
     "test_assemble_existing.py",
     "test_interrupted_assembly.py",
     "test_rejoin.py",
-    "test_forecast.py",
     "test_outcomes.py",
     "test_ipv6.py",
     "test_molecule.py",
