@@ -21,7 +21,7 @@ typed_packages() {
     for directory in plugins tests/unit; do
         [ -z "$(files "$directory/**.py")" ] || echo "-p ansible_collections.duet.backup_ha.${directory//\//.}"
     done
-    for directory in measure demo bench tests/scenarios tests/faults; do
+    for directory in dev measure demo bench tests/scenarios tests/faults; do
         [ -z "$(files "$directory/**.py")" ] || echo "-p ${directory//\//.}"
     done
 }
@@ -35,6 +35,8 @@ types() {
 # The lab's scripts import each other by their plain names.
 lab_types() { files 'lab/*.py' | MYPYPATH=lab xargs -r mypy; }
 
+sizes() { files '*.py' | xargs -r python dev/sizes.py; }
+
 shell_scripts() { files '*.sh' .ci/run | xargs -r shellcheck; }
 
 documentation() {
@@ -44,6 +46,7 @@ documentation() {
 
 check 'ruff check' ruff check --quiet --output-format concise .
 check 'ruff format' ruff format --check .
+check sizes sizes
 check mypy types
 check 'mypy lab' lab_types
 check yamllint yamllint --strict .

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What is no part of a collection, and so none of ansible-test's business.
-apart=(.ci bench demo dev lab measure molecule tests/faults tests/lab tests/scenarios tests/unit/{bench,demo,faults,lab,measure})
+apart=(.ci bench demo dev lab measure molecule tests/faults tests/scenarios tests/unit/{bench,demo,faults,lab,measure})
 
 link() {
     mkdir -p build/tree/ansible_collections/duet

@@ -21,6 +21,7 @@ from _spec import Lab, LabError
 
 CNI_DIRECTORY = Path("/etc/cni/net.d")
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+ROUTES = Path("/proc/net/route")
 # On a file system that a reboot empties, like the addresses and the switch themselves.
 STATE = Path("/run/duet-lab")
 FORWARD_WAS_OFF = STATE / "ip_forward_was_off"
@@ -62,7 +63,7 @@ def check_free(lab: Lab) -> None:
 def _routes() -> list[tuple[str, ipaddress.IPv4Network]]:
     """Interface and destination of the machine's routes but the default one, read without any tool."""
     found = []
-    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+    for line in ROUTES.read_text().splitlines()[1:]:
         interface, destination, _, _, _, _, _, mask, *_ = line.split()
         # Eight hexadecimal digits each, in the machine's byte order.
         address, bits = (int(word, 16).to_bytes(4, sys.byteorder) for word in (destination, mask))

@@ -73,4 +73,6 @@ def problem_of(error: Exception) -> str:
         return str(error)
     if getattr(error, "sqlstate", None):
         return f"PostgreSQL refused a statement: {first_line(error)}"
-    return "A session to PostgreSQL broke: its server ended, or the connection to it was lost."
+    if is_session_error(error):
+        return "A session to PostgreSQL broke: its server ended, or the connection to it was lost."
+    return f"{first_line(error)}."

@@ -150,17 +150,13 @@ def _surrender(config: NodeConfig, peer: Connection, steps: list[str], budget: B
     except Exception as error:
         _take_back(config, peer, error, progress)
         raise RolledBackError(
-            f"{_said_of(error)} {config.peer} was not promoted; {config.node} serves.",
+            f"{problem_of(error)} {config.peer} was not promoted; {config.node} serves.",
             forecast=progress.forecast,
             took=progress.took,
         ) from error
     _await_promotion_of(config, peer if asked else None)
     progress.measure("without_writer_s", began)
     progress.done("promote_secondary")
-
-
-def _said_of(error: Exception) -> str:
-    return problem_of(error) if isinstance(error, (BackupHaError, SessionError)) else f"{first_line(error)}."
 
 
 def _prepare(config: NodeConfig, peer: Connection, budget: Budget, progress: Progress) -> None:
@@ -225,11 +221,11 @@ def _take_back(config: NodeConfig, peer: Connection, error: Exception, progress:
             return
         outcome = resume(config, patience=10, alone=True)
     except (BackupHaError, SessionError) as failure:
-        said = f"{_said_of(error)} Taking the role back failed as well: {problem_of(failure)}"
+        said = f"{problem_of(error)} Taking the role back failed as well: {problem_of(failure)}"
         raise InDoubtError(said) from error
     progress.done("taken_back")
     if outcome != "promoted":
-        raise InDoubtError(f"{_said_of(error)} This node did not become primary again: {outcome}.") from error
+        raise InDoubtError(f"{problem_of(error)} This node did not become primary again: {outcome}.") from error
 
 
 def _accepts_writes(config: NodeConfig) -> bool:

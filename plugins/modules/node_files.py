@@ -90,70 +90,20 @@ backups:
 """
 
 import grp
-import importlib.util
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import _system
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+from ansible_collections.duet.backup_ha.plugins.module_utils._node_library import library_files
 
-if TYPE_CHECKING:
-    # Ansible packs what is imported anywhere; here it is shipped, and loading it would take longer than all the rest.
-    from ansible_collections.duet.backup_ha.plugins.module_utils import _cli  # noqa: F401
-
-PACKAGE = "ansible_collections.duet.backup_ha.plugins.module_utils"
-LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
-COMMAND = Path("/usr/bin/backup-ha")
 BEGIN = "# BEGIN backup-ha\n"
 END = "# END backup-ha\n"
 UNITS = "/etc/systemd/system/"
-NODE_MODULES = (
-    "_abstain",
-    "_cli",
-    "_clone",
-    "_config",
-    "_control",
-    "_database",
-    "_endpoint",
-    "_errors",
-    "_evidence",
-    "_failover",
-    "_failover_command",
-    "_fence",
-    "_fork",
-    "_fork_copy",
-    "_grant",
-    "_loss",
-    "_lsn",
-    "_observe",
-    "_operation",
-    "_parameters",
-    "_past",
-    "_postgres",
-    "_promotion",
-    "_rejoin",
-    "_rejoin_facts",
-    "_rejoin_outcome",
-    "_rejoin_plan",
-    "_resume",
-    "_rewind",
-    "_system",
-    "_takeover",
-    "_timeline",
-    "_unusable",
-)
-SCRIPT = """#!/usr/bin/python3
-import sys
-
-sys.path.insert(0, "/usr/lib/backup-ha")
-from backup_ha._cli import main
-
-raise SystemExit(main(sys.argv[1:]))
-"""
 ARGUMENTS = {
     "files": {
         "type": "list",
@@ -171,16 +121,6 @@ ARGUMENTS = {
     "absent": {"type": "list", "elements": "path", "default": []},
     "library": {"type": "bool", "default": False},
 }
-
-
-def library_files() -> list[dict[str, str]]:
-    """The sources of the library, as Ansible packed them."""
-    files = [{"path": str(LIBRARY / "__init__.py"), "content": "", "mode": "0644", "group": "root"}]
-    for name in NODE_MODULES:
-        spec = importlib.util.find_spec(f"{PACKAGE}.{name}")
-        source: str = spec.loader.get_source(f"{PACKAGE}.{name}")  # type: ignore[union-attr]
-        files.append({"path": str(LIBRARY / f"{name}.py"), "content": source, "mode": "0644", "group": "root"})
-    return [*files, {"path": str(COMMAND), "content": SCRIPT, "mode": "0755", "group": "root"}]
 
 
 def differs(wanted: dict[str, str]) -> bool:

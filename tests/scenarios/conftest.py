@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,16 +16,37 @@ NAME = "DUET_LAB"
 SUBNET = "DUET_LAB_SUBNET"
 
 
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    """The lab that run.py named; run.py removes it, too."""
+def named() -> tuple[str, str]:
+    """The name and the subnet that run.py gave."""
     name, subnet = os.environ.get(NAME), os.environ.get(SUBNET)
     if not name or not subnet:
         pytest.skip(f"{NAME} and {SUBNET} name no lab; tests/scenarios/run.py does")
+    return name, subnet
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The lab that run.py named; run.py removes it, too."""
+    name, subnet = named()
     made = Lab(name, subnet, ROOT / "build/scenarios" / name)
     made.forget_connections()
     made.up()
     return made
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Lab]:
+    """A lab like that of `make lab`, without packages. It begins and ends as nothing: a test has to start it."""
+    name, subnet = named()
+    taken = ipaddress.IPv4Network(subnet)
+    # The next one is the other worker's.
+    free = ipaddress.IPv4Network((int(taken.network_address) + 2 * taken.num_addresses, taken.prefixlen))
+    made = Lab(f"{name}b", str(free), ROOT / "build/scenarios" / f"{name}b", flavour="")
+    made.forget_connections()
+    made.down()
+    yield made
+    made.forget_connections()
+    made.down()
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,13 @@ BUILD = ROOT / "build/scenarios"
 # What begins with blank servers, what brings a lab of its own, and as much more as takes half of the time; all other
 # files share a cluster, in this order.
 ON_SERVERS = [
+    "test_lab.py",
+    "test_without_packages.py",
     "test_measuring.py",
     "test_assembly_refused.py",
     "test_assemble_existing.py",
     "test_interrupted_assembly.py",
     "test_rejoin.py",
-    "test_forecast.py",
     "test_outcomes.py",
     "test_ipv6.py",
     "test_molecule.py",
@@ -211,6 +212,7 @@ def main() -> int:
             worker.stop()
             if not options.keep:
                 lab("down", worker.name)
+            lab("down", f"{worker.name}b")  # a scenario's own, when it was interrupted
     return conclude(running, time.monotonic() - began)
 
 

@@ -45,21 +45,30 @@ class Stage:
         self.receives = 2
         self.kept: Path | None = None
         self.fork = Fork(FORK_LSN, FORK_LSN + 100, 1, 3, 2, segments=["000000010000000000000003"])
+        self._replace(monkeypatch, tmp_path)
+
+    def _replace(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(_clone, "LOCK_PATH", tmp_path / "lock")
         monkeypatch.setattr(_clone, "observe_primary", lambda _config: {})
         monkeypatch.setattr(_clone, "plan_clone", self.plan_clone)
         monkeypatch.setattr(_clone, "clone", lambda _config, steps, _timeout: self.did("copy " + " ".join(steps)))
-        replaced: dict[str, Any] = {
+        for name, function in (self._answers() | self._acts()).items():
+            for module in (_rejoin, _rejoin_facts):
+                if hasattr(module, name):
+                    monkeypatch.setattr(module, name, function)
+        monkeypatch.setattr(Path, "exists", lambda _path: True)
+        monkeypatch.setattr(Session, "execute", self.execute, raising=False)
+
+    def _answers(self) -> dict[str, Any]:
+        """What stands for the functions that look at the nodes."""
+        return {
             "read_operation": lambda: None,
-            "renew": lambda: None,
             "connect_peer": self.connect_peer,
             "connect_local": lambda *_arguments: Session("node1"),
             "wait_for_session": lambda *_arguments, **_options: Session("node1"),
             "postmaster_pid": lambda _server: 42 if self.running else None,
             "control_data": lambda _server: self.control(),
             "in_recovery": lambda session: session.server == "node1" and self.recovering,
-            "try_lock": lambda *_arguments: not self.promoting,
-            "unlock": lambda *_arguments: None,
             "one": self.one,
             "timeline_of": lambda _session: 2,
             "rows": lambda *_arguments: [{"in_recovery": False, "system_identifier": "7"}],
@@ -70,8 +79,16 @@ class Stage:
             "space_for": lambda *_arguments: (GIB, 2 * GIB),
             "kept_before": lambda _fork: self.kept,
             "name_tables": lambda *_arguments: [],
-            "keep": self.keep,
             "read_unusable": lambda: {"fork": ""} if self.marked else None,
+        }
+
+    def _acts(self) -> dict[str, Any]:
+        """What stands for the functions that change something."""
+        return {
+            "renew": lambda: None,
+            "try_lock": lambda *_arguments: not self.promoting,
+            "unlock": lambda *_arguments: None,
+            "keep": self.keep,
             "mark_unusable": lambda _fork: self.mark(True),
             "clear_unusable": lambda: self.mark(False),
             "rewind": self.rewind,
@@ -82,12 +99,6 @@ class Stage:
             "ensure_slot": lambda _session, name: self.did(f"ensure {name}"),
             "drop_slot": lambda session, name: self.did(f"drop {name} on {session.server}"),
         }
-        for name, function in replaced.items():
-            for module in (_rejoin, _rejoin_facts):
-                if hasattr(module, name):
-                    monkeypatch.setattr(module, name, function)
-        monkeypatch.setattr(Path, "exists", lambda _path: True)
-        monkeypatch.setattr(Session, "execute", self.execute, raising=False)
 
     def did(self, event: str) -> None:
         self.events.append(event)

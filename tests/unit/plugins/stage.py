@@ -30,6 +30,17 @@ CONFIG: NodeConfig = parse_config(
 )
 
 
+# Functions that do nothing here but be noted as an event.
+NOTED = (
+    "serve_on",
+    "stop_workload",
+    "write_standby_signal",
+    "drop_slot",
+    "forget_having_been_primary",
+    "await_replay",
+)
+
+
 class Session:
     """A session that only knows which server it leads to."""
 
@@ -63,14 +74,10 @@ class Stage:
         self.resumed = "promoted"
         self.locks = {ARMED, TAKEN}
         self.granted = True
-        for name in (
-            "serve_on",
-            "stop_workload",
-            "write_standby_signal",
-            "drop_slot",
-            "forget_having_been_primary",
-            "await_replay",
-        ):
+        self._replace(monkeypatch)
+
+    def _replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in NOTED:
             monkeypatch.setattr(_handover, name, lambda *_arguments, event=name: self.did(event))
         monkeypatch.setattr(_handover, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.did("release_endpoint"))

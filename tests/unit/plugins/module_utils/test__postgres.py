@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _errors, _postgres
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Postgresql
@@ -125,6 +126,22 @@ def test_without_the_driver_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_the_first_line_of_an_error(error: BaseException, line: str) -> None:
     assert _errors.first_line(error) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BackupHaError("It is so."), "It is so."),
+        (psycopg.errors.DiskFull("no space\nCONTEXT: x"), "PostgreSQL refused a statement: no space"),
+        (
+            psycopg.OperationalError("server closed the connection unexpectedly"),
+            "A session to PostgreSQL broke: its server ended, or the connection to it was lost.",
+        ),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device."),
+    ],
+)
+def test_what_a_person_reads_of_an_error(error: Exception, said: str) -> None:
+    assert _errors.problem_of(error) == said
 
 
 class Cursor:

@@ -9,7 +9,7 @@ import ast
 from pathlib import Path
 
 from ansible_collections.duet.backup_ha.plugins import module_utils
-from ansible_collections.duet.backup_ha.plugins.modules.node_files import NODE_MODULES, library_files
+from ansible_collections.duet.backup_ha.plugins.module_utils._node_library import NODE_MODULES, library_files
 
 
 def imported_by(source: str) -> set[str]:

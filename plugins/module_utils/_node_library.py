@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The library that a node keeps, for its units and the command backup-ha: the very files that the modules run."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Ansible packs what is imported anywhere; here it is shipped, and loading it would take longer than all the rest.
+    from . import _cli  # noqa: F401
+
+LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
+COMMAND = Path("/usr/bin/backup-ha")
+NODE_MODULES = (
+    "_abstain",
+    "_cli",
+    "_clone",
+    "_config",
+    "_control",
+    "_database",
+    "_endpoint",
+    "_errors",
+    "_evidence",
+    "_failover",
+    "_failover_command",
+    "_fence",
+    "_fork",
+    "_fork_copy",
+    "_grant",
+    "_loss",
+    "_lsn",
+    "_observe",
+    "_operation",
+    "_parameters",
+    "_past",
+    "_postgres",
+    "_promotion",
+    "_rejoin",
+    "_rejoin_facts",
+    "_rejoin_outcome",
+    "_rejoin_plan",
+    "_resume",
+    "_rewind",
+    "_system",
+    "_takeover",
+    "_timeline",
+    "_unusable",
+)
+SCRIPT = """#!/usr/bin/python3
+import sys
+
+sys.path.insert(0, "/usr/lib/backup-ha")
+from backup_ha._cli import main
+
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def library_files() -> list[dict[str, str]]:
+    """The sources of the library, as Ansible packed them."""
+    files = [{"path": str(LIBRARY / "__init__.py"), "content": "", "mode": "0644", "group": "root"}]
+    for name in NODE_MODULES:
+        spec = importlib.util.find_spec(f".{name}", __package__)
+        source: str = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
+        files.append({"path": str(LIBRARY / f"{name}.py"), "content": source, "mode": "0644", "group": "root"})
+    return [*files, {"path": str(COMMAND), "content": SCRIPT, "mode": "0755", "group": "root"}]
