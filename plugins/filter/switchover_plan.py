@@ -34,7 +34,9 @@ options:
     type: int
     default: 16777216
   on_busy:
-    description: With V(abort), running jobs speak against a switchover; with V(cancel), they are cut off.
+    description:
+      - With V(abort), running jobs speak against a switchover, and so does a workload that does not say how many it runs;
+        with V(cancel), they are cut off.
     type: str
     choices: [abort, cancel]
     default: abort
