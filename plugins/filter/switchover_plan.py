@@ -35,8 +35,8 @@ options:
     default: 16777216
   on_busy:
     description:
-      - With V(abort), running jobs speak against a switchover, and so does a workload that does not say how many it runs;
-        with V(cancel), they are cut off.
+      - With V(abort), running jobs speak against a switchover, and so does a workload that does not say how many it
+        runs; with V(cancel), they are cut off.
     type: str
     choices: [abort, cancel]
     default: abort

@@ -18,6 +18,7 @@ description:
   - The receiving node takes the endpoint the moment it accepts writes, and starts the workload.
   - Until the promotion is requested, every failure puts the giving node back as the primary.
   - Run again after an interruption, it carries out the steps that are left.
+  - In check mode it looks at this node, and to give at the other one, and returns the steps that are left.
 options:
   side:
     description: What this node does.
@@ -106,11 +107,17 @@ import signal
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._forecast import compare
-from ansible_collections.duet.backup_ha.plugins.module_utils._handover import GIVE_STEPS, give
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover import give, local_role, plan_give
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._operation import kept_alive
+from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (
+    connect_local,
+    connect_peer,
+    control_data,
+    in_recovery,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._prelude import Terms
 from ansible_collections.duet.backup_ha.plugins.module_utils._take import take
 
@@ -129,11 +136,22 @@ def terms_of(wanted: dict[str, Any]) -> Terms:
     return Terms(float(wanted["timeout"]), float(wanted["deadline"]), end_streams, wanted["archive_file_s"])
 
 
+def plan_to_give(config: NodeConfig) -> list[str]:
+    with connect_peer(config) as peer:
+        return plan_give(local_role(config), control_data(config.postgresql).state, in_recovery(peer))
+
+
+def plan_to_take(config: NodeConfig) -> list[str]:
+    with connect_local(config.postgresql) as connection:
+        return TAKE_STEPS if in_recovery(connection) else TAKE_STEPS[1:]
+
+
 def body(module: AnsibleModule) -> dict[str, Any]:
     side: str = module.params["side"]
     config = require_config()
     if module.check_mode:
-        return {"changed": True, "plan": list(GIVE_STEPS) if side == "give" else TAKE_STEPS, "outcome": "planned"}
+        steps = plan_to_give(config) if side == "give" else plan_to_take(config)
+        return {"changed": bool(steps), "plan": steps, "outcome": "planned"}
     # The control node may vanish in the middle; the handover ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
