@@ -42,19 +42,23 @@ options:
     default: abort
   on_foreign_streamers:
     description: With V(abort), others that stream WAL speak against a switchover; with V(end), they are ended.
+    version_added: 0.2.0
     type: str
     choices: [abort, end]
     default: abort
   max_archive_waiting:
     description: How many WAL files may wait for archiving.
+    version_added: 0.2.0
     type: int
     default: 16
   timeout:
     description: For how many seconds nobody may write.
+    version_added: 0.2.0
     type: float
     default: 30
   deadline:
     description: How many seconds are left for everything.
+    version_added: 0.2.0
     type: float
     default: 300
 author:
