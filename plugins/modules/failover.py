@@ -106,6 +106,15 @@ steps:
   type: list
   elements: dict
   sample: [{"step": "promoted", "at_s": 0.93}]
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import signal

@@ -33,17 +33,20 @@ options:
     description:
       - How many seconds are left for everything. What comes before the stop, the checkpoints and the workload's stop,
         is abandoned when it takes longer than the stop and the promotion leave of it; the giving node serves on.
+    version_added: 0.2.0
     type: float
     default: 300
   archive_file_s:
     description:
       - How long archiving one WAL file took when M(duet.backup_ha.node_info) measured it, in seconds. The checkpoints
         since then have removed what tells it.
+    version_added: 0.2.0
     type: float
   on_foreign_streamers:
     description:
       - What others that stream WAL from the giving node mean. With V(end) their sessions are ended just before the
         stop, which would wait for them. They may come back later.
+    version_added: 0.2.0
     type: str
     choices: [abort, end]
     default: abort
@@ -101,6 +104,15 @@ outcome:
       roles are what they were), V(in_doubt), or V(planned) in check mode.
   returned: always
   type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import signal

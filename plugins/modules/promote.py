@@ -10,9 +10,8 @@ module: promote
 short_description: Make this node the primary when the other one grants it
 version_added: 0.1.0
 description:
-  - Asks the other node over an authenticated connection. When that one is in recovery and not ahead, this node
-    is promoted
-    while a lock is held on both, takes the endpoint and starts the workload.
+  - Asks the other node over an authenticated connection. When that one is in recovery and not ahead, this node is
+    promoted while a lock is held on both, takes the endpoint and starts the workload.
   - Only a node that was primary when it stopped is promoted, or any with O(alone=true); in a planned exchange use
     M(duet.backup_ha.handover).
   - On a node that accepts writes already, it sees to it that the endpoint and the workload run.
@@ -53,6 +52,19 @@ after:
   returned: success
   type: str
   sample: primary
+outcome:
+  description: V(done), V(planned) in check mode, V(refused) (nothing was changed) or V(failed).
+  returned: always
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

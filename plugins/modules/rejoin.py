@@ -67,6 +67,15 @@ outcome:
   description: V(done), V(planned) (check mode), V(refused) (nothing changed) or V(failed) (running it again goes on).
   returned: always
   type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import signal
