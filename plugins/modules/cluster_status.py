@@ -16,8 +16,7 @@ description:
   - Runs on the control node as an action.
   - V(healthy) means that the primary serves and the secondary follows in step. V(degraded) means that it serves
     but something that protects it is missing or late. V(failed) means that nobody serves. V(split) means that
-    both nodes
-    accept writes. V(unassembled) means that the servers are no cluster yet. V(unknown) means that too few nodes
+    both nodes accept writes. V(unassembled) means that the servers are no cluster yet. V(unknown) means that no node
     answered.
 options:
   clusters:
