@@ -116,7 +116,7 @@ REFUSALS = [
         ["On node2 max_connections is 50", "primary has, or had, 100", "Raise it"],
         id="parameter too small",
     ),
-    pytest.param(runs_jobs, ["2 jobs run on node1", "Wait until", "backup_ha_on_busy: cancel"], id="jobs run"),
+    pytest.param(runs_jobs, ["Jobs run on node1 (2)", "Wait until", "backup_ha_on_busy: cancel"], id="jobs run"),
     pytest.param(
         does_not_say_its_jobs,
         ["on node1 runs and does not say how many jobs", "Make it answer", "backup_ha_on_busy: cancel"],
