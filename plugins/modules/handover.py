@@ -79,13 +79,13 @@ steps:
   sample: [{"step": "stop_primary", "at_s": 0.31}]
 forecast:
   description:
-    - How long the stop was expected to take (C(stop_s)) and nobody to write (C(without_writer_s)), with its parts. It
-      is measured again by the checkpoints before the stop.
+    - How long the stop was expected to take (C(stop_s)) and nobody to write (C(without_writer_s)), in seconds, with its
+      parts. It is measured again by the checkpoints before the stop.
   returned: when the giving node came so far
   type: dict
   sample: {"stop_s": 0.09, "without_writer_s": 0.19, "checkpoint_s": 0.04, "archive_files": 0}
 took:
-  description: How long the same took, C(stop_s) and C(without_writer_s), and C(checkpoints_s) and C(workload_s) before.
+  description: How many seconds the same took, and before it the checkpoints and the workload's stop.
   returned: when the giving node came so far
   type: dict
   sample: {"checkpoints_s": 0.1, "workload_s": 0.2, "stop_s": 0.06, "without_writer_s": 0.11}

@@ -54,6 +54,7 @@ took:
   returned: success
   type: list
   elements: dict
+  sample: [{"step": "rewind", "at_s": 4.12}]
 fork:
   description: The folder in which the fork was kept; empty when there was none.
   returned: success
