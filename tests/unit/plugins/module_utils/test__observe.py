@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _observe
+from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _observe
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import PRIMARY_TARGET, Postgresql
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
@@ -185,7 +185,7 @@ def test_jobs(
 ) -> None:
     monkeypatch.setattr(_observe, "read_operation", lambda: None)
     monkeypatch.setattr(_observe, "observe_postgresql", lambda _server: {"running": True, "in_recovery": False})
-    monkeypatch.setattr(_observe._endpoint, "holds", lambda _endpoint: True)
+    monkeypatch.setattr(_endpoint, "holds", lambda _endpoint: True)
     monkeypatch.setattr(_observe, "_say", lambda words: said if words == COUNT else None)
     states = {DIRECTOR: {"active": state}, PRIMARY_TARGET: {"active": "active"}}
     monkeypatch.setattr(_observe, "unit_states", lambda _units: states)
