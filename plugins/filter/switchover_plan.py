@@ -34,25 +34,31 @@ options:
     type: int
     default: 16777216
   on_busy:
-    description: With V(abort), running jobs speak against a switchover; with V(cancel), they are cut off.
+    description:
+      - With V(abort), running jobs speak against a switchover, and so does a workload that does not say how many it
+        runs; with V(cancel), they are cut off.
     type: str
     choices: [abort, cancel]
     default: abort
   on_foreign_streamers:
     description: With V(abort), others that stream WAL speak against a switchover; with V(end), they are ended.
+    version_added: 0.2.0
     type: str
     choices: [abort, end]
     default: abort
   max_archive_waiting:
     description: How many WAL files may wait for archiving.
+    version_added: 0.2.0
     type: int
     default: 16
   timeout:
     description: For how many seconds nobody may write.
+    version_added: 0.2.0
     type: float
     default: 30
   deadline:
     description: How many seconds are left for everything.
+    version_added: 0.2.0
     type: float
     default: 300
 author:

@@ -83,8 +83,8 @@ def observe_node(
     """Everything `status` and the guards need to know about one node.
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
-    waits (why a former primary stays read-only), unusable (a rewind was interrupted), and jobs (how many the workload
-    runs here; None when it was not asked, does not run here or does not say).
+    waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
+    here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
@@ -99,6 +99,7 @@ def observe_node(
         "services": {},
         "endpoint": None,
         "jobs": None,
+        "jobs_unknown": False,
         "waits": read_waiting(),
         "unusable": read_unusable() is not None,
         "operation": read_operation(),
@@ -108,10 +109,16 @@ def observe_node(
         observed["services"] = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units])
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
-        if ask_jobs and observed["services"][PRIMARY_TARGET]["active"] == "active":
-            jobs = _say(config.workload.jobs_command)
-            observed["jobs"] = int(jobs) if jobs and jobs.isdigit() else None
+        if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):
+            observed.update(_count_jobs(config))
     return observed
+
+
+def _count_jobs(config: NodeConfig) -> dict[str, Any]:
+    """How many jobs a workload that runs has; one that can't tell, because it has no command for it, has none."""
+    said = _say(config.workload.jobs_command)
+    known = said is not None and said.isdigit()
+    return {"jobs": int(said or 0) if known else None, "jobs_unknown": bool(config.workload.jobs_command) and not known}
 
 
 def role_of(database: dict[str, Any]) -> str:

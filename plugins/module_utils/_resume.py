@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from ._config import NodeConfig
@@ -15,7 +16,15 @@ from ._errors import UnreachableError, problem_of
 from ._grant import GRANT, peer_abstains, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import WAITING_PATH, observe_replication, read_waiting
-from ._postgres import Connection, SessionError, connect_peer, drop_slot, in_recovery, wait_for_session
+from ._postgres import (
+    Connection,
+    SessionError,
+    connect_local,
+    connect_peer,
+    drop_slot,
+    in_recovery,
+    wait_for_session,
+)
 from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
 
 
@@ -70,6 +79,18 @@ def resume(config: NodeConfig, patience: float, alone: bool = False) -> str:
         return _ask_until(config, time.monotonic() + patience, alone)
     finally:
         WAITING_PATH.unlink(missing_ok=True)
+
+
+def rehearse(config: NodeConfig, alone: bool = False) -> tuple[str, str]:
+    """What a single attempt would decide now, and why. It takes no lock and changes nothing."""
+    with connect_local(config.postgresql) as local:
+        ours, theirs = _position(local), None
+        if ours["in_recovery"]:
+            with suppress(UnreachableError), connect_peer(config) as peer:
+                theirs = _position(peer)
+        # A writer's word is its role; only a silent node or a standby can say that it has no usable copy.
+        abstains = not (theirs and not theirs["in_recovery"]) and peer_abstains(local)
+    return decide_resume(ours, theirs, was_primary(), alone, abstains)
 
 
 def _say_why(why: str) -> None:

@@ -174,8 +174,13 @@ def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[st
     reasons = []
     if first.get("jobs") and not limits.cancel_jobs:
         reasons.append(
-            f"{first['jobs']} jobs run on {giver}, and a switchover would cut them off. Wait until they have ended, or "
-            "allow it with backup_ha_on_busy: cancel."
+            f"Jobs run on {giver} ({first['jobs']}), and a switchover would cut them off. Wait until they have ended, "
+            "or allow it with backup_ha_on_busy: cancel."
+        )
+    elif first.get("jobs_unknown") and not limits.cancel_jobs:
+        reasons.append(
+            f"The workload on {giver} runs and does not say how many jobs it has, and a switchover would cut them off. "
+            "Make it answer, or allow it with backup_ha_on_busy: cancel."
         )
     archive = first["postgresql"]["archive"]
     if archive["mode"] != "off" and archive["failing"]:

@@ -9,7 +9,7 @@ degraded       the primary serves, but something that protects it is missing or 
 failed         nobody serves: no node accepts writes, or the writer lacks the endpoint or its services
 split          both nodes accept writes
 unassembled    the servers answer and are not (or not both) nodes of a cluster
-unknown        too few nodes answered to tell whether anybody serves
+unknown        no node answered
 =============  =======================================================================================
 """
 

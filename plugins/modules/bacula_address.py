@@ -20,6 +20,7 @@ description:
 options:
   directives:
     description: What to look at.
+    version_added: 0.2.0
     type: list
     elements: dict
     required: true
@@ -98,6 +99,19 @@ backups:
   returned: success
   type: list
   elements: str
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import ipaddress

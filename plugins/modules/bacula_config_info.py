@@ -190,6 +190,19 @@ refusals:
       Storage 'File' has Address = localhost in /etc/bacula/bacula-dir.conf:122, which is the node itself; a
       repository
       on a node is out of reach when the node is. Move it to another host, or set backup_ha_allow_local_repository.
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

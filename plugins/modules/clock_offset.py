@@ -10,9 +10,8 @@ module: clock_offset
 short_description: Measure a server's clock against the control node's
 version_added: 0.1.0
 description:
-  - Asks the server for its time between two readings of the control node's clock, three times, and keeps the
-    reading with
-    the shortest round trip.
+  - Asks the server for its time between two readings of the control node's clock, three times, and keeps the reading
+    with the shortest round trip.
   - Runs on the control node as an action; nothing is copied to the server.
 extends_documentation_fragment:
   - duet.backup_ha.attributes

@@ -65,6 +65,19 @@ steps:
   returned: success
   type: list
   elements: str
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why nothing was copied, as sentences. A copy that began and failed says it in C(msg).
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success, without O(job)
+  type: float
 """
 
 from typing import Any

@@ -16,8 +16,7 @@ description:
   - Runs on the control node as an action.
   - V(healthy) means that the primary serves and the secondary follows in step. V(degraded) means that it serves
     but something that protects it is missing or late. V(failed) means that nobody serves. V(split) means that
-    both nodes
-    accept writes. V(unassembled) means that the servers are no cluster yet. V(unknown) means that too few nodes
+    both nodes accept writes. V(unassembled) means that the servers are no cluster yet. V(unknown) means that no node
     answered.
 options:
   clusters:
@@ -56,9 +55,16 @@ answer:
   returned: always
   type: str
 clusters:
-  description: For each cluster C(cluster), C(verdict), C(primary), C(secondary), C(reasons), C(next) and its
-    C(nodes).
+  description: The verdict on each cluster.
   returned: always
   type: list
   elements: dict
+  contains:
+    cluster: {type: str, description: The cluster's name.}
+    verdict: {type: str, description: One of the words above.}
+    primary: {type: str, description: The node that accepts writes; empty when there is none or more than one.}
+    secondary: {type: str, description: The node that follows; empty when there is none.}
+    reasons: {type: list, elements: str, description: "Why, as sentences, the most important first."}
+    next: {type: str, description: The command or the look that comes next; empty when nothing does.}
+    nodes: {type: dict, description: What M(duet.backup_ha.node_info) found on each node.}
 """

@@ -45,6 +45,19 @@ steps:
   returned: success
   type: list
   elements: str
+outcome:
+  description: V(done), V(planned) in check mode, or V(failed).
+  returned: always
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

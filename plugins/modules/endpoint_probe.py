@@ -56,4 +56,13 @@ attempts:
   description: How many attempts it took.
   returned: success, outside check mode
   type: int
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
 """

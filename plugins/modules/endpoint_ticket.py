@@ -47,6 +47,19 @@ timeline:
   description: The timeline that this writer is on.
   returned: success, outside check mode
   type: int
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

@@ -93,9 +93,16 @@ finding:
   returned: when it was looked for
   type: dict
 loss:
-  description: C(missing_bytes), whether that is C(exact), C(silent_s) and C(limit_bytes).
+  description: What the old primary wrote and this node never got, as far as anybody can know.
   returned: when it was looked for
   type: dict
+  contains:
+    missing_bytes: {type: int, description: The bytes of WAL that are missing here; empty when nothing is known.}
+    exact: {type: bool, description: "Whether exactly so many are missing, or at least so many."}
+    heard: {type: float, description: "When the old primary was last heard of, in seconds since the epoch."}
+    silent_s: {type: float, description: How many seconds ago that was.}
+    synchronous: {type: bool, description: Whether its commits waited for this node.}
+    limit_bytes: {type: int, description: How many bytes may be missing.}
 evidence:
   description: What was seen, by vantage point.
   returned: when it was looked for
@@ -106,6 +113,15 @@ steps:
   type: list
   elements: dict
   sample: [{"step": "promoted", "at_s": 0.93}]
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import signal

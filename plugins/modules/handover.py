@@ -18,6 +18,7 @@ description:
   - The receiving node takes the endpoint the moment it accepts writes, and starts the workload.
   - Until the promotion is requested, every failure puts the giving node back as the primary.
   - Run again after an interruption, it carries out the steps that are left.
+  - In check mode it looks at this node, and to give at the other one, and returns the steps that are left.
 options:
   side:
     description: What this node does.
@@ -32,17 +33,20 @@ options:
     description:
       - How many seconds are left for everything. What comes before the stop, the checkpoints and the workload's stop,
         is abandoned when it takes longer than the stop and the promotion leave of it; the giving node serves on.
+    version_added: 0.2.0
     type: float
     default: 300
   archive_file_s:
     description:
       - How long archiving one WAL file took when M(duet.backup_ha.node_info) measured it, in seconds. The checkpoints
         since then have removed what tells it.
+    version_added: 0.2.0
     type: float
   on_foreign_streamers:
     description:
       - What others that stream WAL from the giving node mean. With V(end) their sessions are ended just before the
         stop, which would wait for them. They may come back later.
+    version_added: 0.2.0
     type: str
     choices: [abort, end]
     default: abort
@@ -75,13 +79,13 @@ steps:
   sample: [{"step": "stop_primary", "at_s": 0.31}]
 forecast:
   description:
-    - How long the stop was expected to take (C(stop_s)) and nobody to write (C(without_writer_s)), with its parts. It
-      is measured again by the checkpoints before the stop.
+    - How long the stop was expected to take (C(stop_s)) and nobody to write (C(without_writer_s)), in seconds, with its
+      parts. It is measured again by the checkpoints before the stop.
   returned: when the giving node came so far
   type: dict
   sample: {"stop_s": 0.09, "without_writer_s": 0.19, "checkpoint_s": 0.04, "archive_files": 0}
 took:
-  description: How long the same took, C(stop_s) and C(without_writer_s), and C(checkpoints_s) and C(workload_s) before.
+  description: How many seconds the same took, and before it the checkpoints and the workload's stop.
   returned: when the giving node came so far
   type: dict
   sample: {"checkpoints_s": 0.1, "workload_s": 0.2, "stop_s": 0.06, "without_writer_s": 0.11}
@@ -100,17 +104,32 @@ outcome:
       roles are what they were), V(in_doubt), or V(planned) in check mode.
   returned: always
   type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import signal
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._forecast import compare
-from ansible_collections.duet.backup_ha.plugins.module_utils._handover import GIVE_STEPS, give
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover import give, local_role, plan_give
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._operation import kept_alive
+from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (
+    connect_local,
+    connect_peer,
+    control_data,
+    in_recovery,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._prelude import Terms
 from ansible_collections.duet.backup_ha.plugins.module_utils._take import take
 
@@ -129,11 +148,22 @@ def terms_of(wanted: dict[str, Any]) -> Terms:
     return Terms(float(wanted["timeout"]), float(wanted["deadline"]), end_streams, wanted["archive_file_s"])
 
 
+def plan_to_give(config: NodeConfig) -> list[str]:
+    with connect_peer(config) as peer:
+        return plan_give(local_role(config), control_data(config.postgresql).state, in_recovery(peer))
+
+
+def plan_to_take(config: NodeConfig) -> list[str]:
+    with connect_local(config.postgresql) as connection:
+        return TAKE_STEPS if in_recovery(connection) else TAKE_STEPS[1:]
+
+
 def body(module: AnsibleModule) -> dict[str, Any]:
     side: str = module.params["side"]
     config = require_config()
     if module.check_mode:
-        return {"changed": True, "plan": list(GIVE_STEPS) if side == "give" else TAKE_STEPS, "outcome": "planned"}
+        steps = plan_to_give(config) if side == "give" else plan_to_take(config)
+        return {"changed": bool(steps), "plan": steps, "outcome": "planned"}
     # The control node may vanish in the middle; the handover ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -64,7 +64,21 @@ EXAMPLES = r"""
     outcome: done
 """
 
-RETURN = r""" # """
+RETURN = r"""
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
+"""
 
 from typing import Any
 

@@ -47,6 +47,19 @@ certificates:
   description: For each node whose request was not empty, its new certificate as PEM text.
   returned: success
   type: dict
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

@@ -10,9 +10,8 @@ module: node_info
 short_description: Read the state of one node of a cluster
 version_added: 0.1.0
 description:
-  - Reads what is true on this node now. The role, the timeline, WAL positions, slots, senders and receiver, lag
-    in bytes
-    and seconds, services, the endpoint, versions and the operation under way.
+  - Reads what is true on this node now. The role, the timeline, WAL positions, slots, senders and receiver, lag in
+    bytes and seconds, services, the endpoint, versions and the operation under way.
   - Changes no data. Works on a server that is no node too, and on a node whose PostgreSQL is stopped.
 options:
   jobs:
@@ -23,6 +22,7 @@ options:
     description:
       - For how many seconds to measure what a stop of this primary would take; V(0) leaves it. It writes two
         checkpoints, which write earlier what has to be written anyway.
+    version_added: 0.2.0
     type: int
     default: 0
 extends_documentation_fragment:
@@ -49,57 +49,172 @@ node:
   returned: success
   type: dict
   contains:
-    node:
-      description: The node's name in its cluster, or the host name of a server that is no node.
-      type: str
-      sample: node1
-    assembled:
-      description: Whether this server is a node of a cluster.
-      type: bool
-    cluster:
-      description: The name of its cluster.
-      type: str
-      sample: vault
-    role:
-      description:
-        - V(primary) accepts writes, V(secondary) is in recovery, V(stopped) has no server running,
-          V(none) no PostgreSQL.
-      type: str
-      sample: primary
-    time:
-      description: The node's clock, in seconds since the epoch.
-      type: float
+    node: {type: str, sample: node1, description: "The node's name in its cluster, or the host name of a server that
+      is no node."}
+    assembled: {type: bool, description: Whether this server is a node of a cluster.}
+    cluster: {type: str, sample: vault, description: The name of its cluster.}
+    role: {type: str, sample: primary, description: "V(primary) accepts writes, V(secondary) is in recovery,
+      V(stopped) has no server running, V(none) no PostgreSQL."}
+    time: {type: float, description: "The node's clock, in seconds since the epoch."}
     postgresql:
-      description:
-        - The server. C(running), C(accepting), C(in_recovery), C(timeline), C(lsn), C(replay_lsn), C(lag_bytes),
-          C(replay_age_s), C(wal_bytes), C(senders), C(receiver), C(slots), C(archive), C(settings), C(version),
-          C(system_identifier), and C(control) from the control file, which is there without a running server too.
+      description: The PostgreSQL server. On a server that is no node, C(running) alone.
       type: dict
-    services:
-      description: The primary target, the endpoint, PostgreSQL and the workload's units, each with C(active),
-        C(sub), C(enabled).
-      type: dict
-    endpoint:
-      description: The endpoint's C(address), and whether this node has it (C(held)).
-      type: dict
+      contains:
+        running: {type: bool, description: Whether the server runs.}
+        accepting: {type: bool, description: "Whether it lets a session in. Positions, senders, receiver, slots,
+          archive and versions are missing when it does not."}
+        problem: {type: str, description: "Why it lets nobody in, or why its files could not be read."}
+        unit: {type: str, sample: postgresql@15-main.service, description: Its systemd unit.}
+        data_directory: {type: str, description: Where its data is.}
+        control:
+          description: What its control file says, which needs no running server. Empty where there is none.
+          type: dict
+          contains:
+            state: {type: str, sample: in production, description: The state in C(pg_controldata)'s words.}
+            checkpoint_lsn: {type: str, sample: 0/30134E0, description: Where the last checkpoint is in the WAL.}
+            timeline: {type: int, description: The timeline of the last checkpoint.}
+            system_identifier: {type: str, description: What a server and its copies have in common.}
+            checksums: {type: bool, description: Whether data pages have checksums.}
+            wal_log_hints: {type: bool, description: "Whether C(wal_log_hints) is on, which C(pg_rewind) needs where
+              there are no checksums."}
+            recovery_lsn: {type: str, sample: 0/30134E0, description: Up to where a standby has to replay to be
+              consistent; V(0/0) on a primary.}
+            recovery_timeline: {type: int, description: The timeline of C(recovery_lsn); 0 on a primary.}
+            segment_bytes: {type: int, description: "The size of one WAL file, in bytes."}
+            standby_minimums: {type: dict, description: "For each parameter that a standby needs at least as large
+              as its primary, the primary's value."}
+        past:
+          description: The timelines that the data came along, the present one last.
+          type: list
+          elements: dict
+          contains:
+            timeline: {type: int, description: The timeline.}
+            begin: {type: int, description: "Where in the WAL it began, as a number of bytes."}
+            end: {type: int, description: "Where the next one began, as a number of bytes; empty on the present
+              one."}
+        in_recovery: {type: bool, description: "Whether it is a standby, which accepts no writes. Guessed from the
+          control file when it lets nobody in."}
+        timeline: {type: int, description: The timeline that it writes or follows.}
+        lsn: {type: str, sample: 0/30134E0, description: "The end of its WAL. What a primary has written, what a
+          standby has received or replayed."}
+        replay_lsn: {type: str, sample: 0/30134E0, description: Up to where a standby has replayed; the same as
+          C(lsn) on a primary.}
+        lag_bytes: {type: int, description: How many bytes of WAL a standby knows of and has not replayed; 0 on a
+          primary.}
+        replay_age_s: {type: float, description: Seconds since the last transaction that a standby has replayed was
+          committed. It grows while nobody writes.}
+        wal_bytes: {type: int, description: "The size of all its WAL files, in bytes."}
+        system_identifier: {type: str, description: "The same as in C(control), from the running server."}
+        version: {type: str, sample: "15.20 (Debian 15.20-0+deb12u1)", description: "Its version, as it says it."}
+        version_num: {type: int, sample: 150020, description: The same as a number.}
+        senders:
+          description: Who streams WAL from it. Empty on a standby.
+          type: list
+          elements: dict
+          contains:
+            pid: {type: int, description: The process that sends.}
+            user: {type: str, sample: backup_ha, description: As which role they stream; V(backup_ha) is the
+              cluster's own.}
+            application_name: {type: str, description: How they call themselves; the secondary by its name.}
+            client_address: {type: str, description: Where they are.}
+            state: {type: str, sample: streaming, description: "PostgreSQL's word for it, V(streaming) when it is in
+              step."}
+            sync_state: {type: str, sample: async, description: "Whether commits wait for it, in PostgreSQL's
+              words."}
+            sent_lsn: {type: str, sample: 0/30134E0, description: Up to where WAL was sent.}
+            write_lsn: {type: str, sample: 0/30134E0, description: Up to where they have written it.}
+            flush_lsn: {type: str, sample: 0/30134E0, description: Up to where they have it on disk.}
+            replay_lsn: {type: str, sample: 0/30134E0, description: Up to where they have replayed it; empty for
+              those that replay nothing.}
+            lag_bytes: {type: int, description: How many bytes of WAL they have not replayed; empty for those that
+              replay nothing.}
+            lag_s: {type: float, description: How many seconds it took lately until they had replayed; 0 when
+              PostgreSQL has not measured it.}
+        receiver:
+          description: From whom a standby receives WAL; empty when it does not.
+          type: dict
+          contains:
+            status: {type: str, sample: streaming, description: PostgreSQL's word for it.}
+            sender_host: {type: str, description: The address of the sender.}
+            slot: {type: str, description: The slot there that keeps WAL for this node.}
+            timeline: {type: int, description: The timeline that is received.}
+            flushed_lsn: {type: str, sample: 0/30134E0, description: Up to where WAL is on disk here.}
+            latest_end_lsn: {type: str, sample: 0/30134E0, description: The end of WAL that the sender has told
+              last.}
+            silent_s: {type: float, description: Seconds since the sender's last message.}
+        slots:
+          description: Its replication slots.
+          type: list
+          elements: dict
+          contains:
+            name: {type: str, sample: backup_ha_node2, description: The slot's name.}
+            type: {type: str, description: V(physical) or V(logical).}
+            active: {type: bool, description: Whether somebody streams through it now.}
+            restart_lsn: {type: str, sample: 0/30134E0, description: From where on it keeps WAL.}
+            wal_status: {type: str, sample: reserved, description: "Whether that WAL is still there, in PostgreSQL's
+              words; V(lost) when not."}
+            kept_bytes: {type: int, description: How many bytes of WAL it keeps; empty for a slot that was never
+              used.}
+        archive:
+          description: The archiving of WAL.
+          type: dict
+          contains:
+            mode: {type: str, sample: "off", description: The setting C(archive_mode).}
+            failed_count: {type: int, description: How many attempts have failed since the statistics were reset.}
+            last_failed_wal: {type: str, description: The file that failed last.}
+            failing: {type: bool, description: Whether the last attempt has failed.}
+            waiting: {type: int, description: How many files wait.}
+        settings: {type: dict, description: "The parameters that a standby needs at least as large as its primary,
+          and C(max_slot_wal_keep_size) in MB, as text."}
+    services: {type: dict, description: "The primary target, the endpoint, PostgreSQL and the workload's units by
+      name, each with C(active), C(sub) and C(enabled) in systemd's words; C(active) is V(not-found) for a unit that
+      is not installed."}
+    endpoint: {type: dict, description: "The endpoint's C(address), and whether this node has it (C(held)). Empty on
+      a server that is no node."}
     operation:
-      description: The operation under way or left over, with its age in seconds.
+      description: The operation under way or left over; empty when there is none.
       type: dict
-    jobs:
-      description: How many jobs the workload runs on this node; empty when it does not run here or does not say.
-      type: int
+      contains:
+        id: {type: str, description: What identifies it.}
+        kind: {type: str, sample: switchover, description: Its name.}
+        target: {type: str, description: "The node that becomes primary, where one does."}
+        step: {type: str, sample: stop_primary, description: What this node has begun last; empty when nothing.}
+        by: {type: str, description: "Who runs it, and where."}
+        controller: {type: str, description: Which process on which control node runs it.}
+        started: {type: float, description: "When it began, in seconds since the epoch."}
+        renewed: {type: float, description: "Its last sign of life, in seconds since the epoch."}
+        boot: {type: str, description: This node's boot that it began in.}
+        age_s: {type: float, description: Seconds since its last sign of life.}
+    jobs: {type: int, description: "How many jobs the workload runs on this node. Empty without O(jobs), and when it
+      does not run here or does not say."}
+    jobs_unknown: {type: bool, description: "Whether the workload runs here, was asked, and did not say how many
+      jobs it runs."}
     stop:
-      description:
-        - What was measured for O(measure_stop). C(flush_s) (both checkpoints) and C(checkpoint_s) (the second, which is
-          empty when it did not end in time), C(archive_file_s) (how long archiving one WAL file takes) and
-          C(workload_s) (the workload's last stop on this node).
+      description: What was measured for O(measure_stop), in seconds. Each is empty when it can't be told.
       type: dict
-    waits:
-      description: Why a former primary stays read-only, while it asks whether it may go on.
-      type: str
-    versions:
-      description: Versions of C(postgresql) and C(workload).
-      type: dict
+      contains:
+        flush_s: {type: float, description: "How long both checkpoints took, or, when they did not end in time, how
+          long they were waited for."}
+        checkpoint_s: {type: float, description: How long the second one took.}
+        archive_file_s: {type: float, description: How long archiving one WAL file takes.}
+        workload_s: {type: float, description: How long the workload's last stop on this node took.}
+    unusable: {type: bool, description: Whether a rewind of this node was begun and has not ended. PostgreSQL must
+      not start then.}
+    waits: {type: str, description: "Why a former primary stays read-only, while it asks whether it may go on."}
+    versions: {type: dict, description: The versions of C(postgresql) and C(workload).}
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

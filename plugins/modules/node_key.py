@@ -57,6 +57,19 @@ problem:
   description: Why a new certificate is needed.
   returned: when one is
   type: str
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

@@ -12,9 +12,8 @@ version_added: 0.1.0
 description:
   - Writes a record of the operation to this node's disk, or removes it. While the record is there, no other
     operation begins.
-  - The record has a lease of 60 seconds that every later task of the operation renews. A record whose lease has
-    run out, or
-    whose control process is known to be dead, was left over by an interruption, and the next operation takes
+  - The record has a lease of 60 seconds that every later task of the operation renews. A record whose lease has run
+    out, or whose control process is known to be dead, was left over by an interruption, and the next operation takes
     its place.
   - The action of the same name fills in O(by), O(controller) and O(dead_controllers).
 options:
@@ -59,7 +58,7 @@ EXAMPLES = r"""
 - name: Begin
   duet.backup_ha.operation:
     state: begun
-    id: "{{ ansible_date_time.epoch }}"
+    id: "vault-{{ now(utc=true).timestamp() }}"
     kind: switchover
 """
 
@@ -68,6 +67,23 @@ left_over:
   description: The record of an interrupted operation whose place was taken.
   returned: when there was one
   type: dict
+outcome:
+  description: V(in_progress) when another operation is under way, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+operation:
+  description: The record of the operation that is under way, as M(duet.backup_ha.node_info) shows it.
+  returned: when another one is under way
+  type: dict
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from typing import Any

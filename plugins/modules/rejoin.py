@@ -54,6 +54,7 @@ took:
   returned: success
   type: list
   elements: dict
+  sample: [{"step": "rewind", "at_s": 4.12}]
 fork:
   description: The folder in which the fork was kept; empty when there was none.
   returned: success
@@ -67,6 +68,15 @@ outcome:
   description: V(done), V(planned) (check mode), V(refused) (nothing changed) or V(failed) (running it again goes on).
   returned: always
   type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import signal

@@ -11,8 +11,7 @@ short_description: Survey a server before it becomes a node
 version_added: 0.1.0
 description:
   - Reads everything that the checks of an assembly compare. Platform, locales, addresses, name resolution, who
-    answers for
-    the endpoint's address, and what PostgreSQL is installed and holds.
+    answers for the endpoint's address, and what PostgreSQL is installed and holds.
   - Changes nothing. The endpoint is asked for with ARP probes, which do not disturb a machine that has the address.
 options:
   names:
@@ -76,38 +75,91 @@ server:
   returned: success
   type: dict
   contains:
-    assembled:
-      description: Whether this server is a node of a cluster already.
-      type: bool
-    missing_packages:
-      description: Those of O(packages) that are not installed.
+    assembled: {type: bool, description: Whether this server is a node of a cluster already.}
+    missing_packages: {type: list, elements: str, description: Those of O(packages) that are not installed.}
+    package_versions: {type: dict, sample: {bacula-director: 9.6.7-7}, description: "Of each of O(same_packages), the
+      installed version, else the one that would be installed."}
+    hostname: {type: str, sample: backup1, description: The server's own name.}
+    architecture: {type: str, sample: x86_64, description: The machine's architecture.}
+    system: {type: str, sample: Debian GNU/Linux 12 (bookworm), description: The operating system.}
+    glibc: {type: str, sample: "2.36", description: "Version of the C library, on which the order of text in indexes
+      depends."}
+    icu: {type: str, sample: "72.1", description: "Version of ICU, on which the order of text depends in databases
+      that use it; empty without it."}
+    locales: {type: list, elements: str, description: "The locales that are there, by C(locale -a)."}
+    python: {type: str, sample: 3.11.2, description: Version of Python.}
+    interfaces:
+      description: Every network interface but loopback.
       type: list
-      elements: str
-    package_versions:
-      description: Of each of O(same_packages), the installed version, else the one that would be installed.
-      type: dict
-      sample: {bacula-director: 9.6.7-7}
-    architecture:
-      description: The machine's architecture.
-      type: str
-      sample: x86_64
-    glibc:
-      description: Version of the C library, on which the order of text in indexes depends.
-      type: str
-      sample: "2.36"
-    resolves:
-      description: For each name, the addresses it leads to.
-      type: dict
-    reverse:
-      description: For each address, the names it leads to.
-      type: dict
+      elements: dict
+      contains:
+        name: {type: str, sample: eth0, description: Its name.}
+        mac: {type: str, description: Its hardware address.}
+        addresses: {type: list, elements: str, sample: [192.0.2.11/24], description: Its addresses with their
+          prefixes.}
+    resolves: {type: dict, description: "For each of O(names), the addresses it leads to."}
+    reverse: {type: dict, description: "For each of O(addresses), the names it leads to."}
     endpoint:
-      description: The interface and prefix where the endpoint would live, whether it is C(held) here, and who
-        else answers.
+      description: Where the endpoint would live.
       type: dict
+      contains:
+        interface: {type: str, description: The interface with the endpoint's subnet; empty when there is none.}
+        prefix: {type: int, description: The length of that subnet's prefix.}
+        held: {type: bool, description: Whether this server has the address.}
+        answered_by: {type: str, description: The hardware address of who else answers for it; empty when nobody
+          does.}
     postgresql:
-      description: The installed and available versions and, in C(server), the cluster with its content and settings.
+      description: What PostgreSQL is installed and holds.
       type: dict
+      contains:
+        installed: {type: list, elements: str, sample: ["15"], description: The major versions that are installed.}
+        available: {type: str, description: The major version that Debian would install; empty when one is
+          installed.}
+        clusters: {type: list, elements: str, description: The major versions that have a cluster of that name.}
+        half_made: {type: list, elements: str, description: Directories of a cluster whose creation or removal was
+          interrupted.}
+        free_bytes: {type: int, description: "The free space where PostgreSQL's data lies, in bytes."}
+        total_bytes: {type: int, description: "The size of that file system, in bytes."}
+        server:
+          description: The newest cluster of that name, if any. Sizes, databases and settings need a running server.
+          type: dict
+          contains:
+            version: {type: str, sample: "15", description: Its major version.}
+            cluster: {type: str, sample: main, description: Its name in Debian's sense.}
+            port: {type: int, description: Its port.}
+            data_directory: {type: str, description: Where its data is.}
+            exists: {type: bool, description: Whether there is data.}
+            running: {type: bool, description: Whether it runs.}
+            role: {type: str, description: "V(primary), V(secondary) (it is a standby) or V(stopped)."}
+            holds_data: {type: bool, description: Whether it holds more than a new cluster does.}
+            system_identifier: {type: str, description: What a server and its copies have in common.}
+            problem: {type: str, description: Why it could not be examined.}
+            size_bytes: {type: int, description: "The size of all databases, in bytes."}
+            databases: {type: list, elements: dict, description: "Each database with its C(name), C(collate) and
+              C(ctype)."}
+            tablespaces: {type: list, elements: str, description: The tablespaces besides PostgreSQL's own.}
+            settings: {type: dict, description: "The settings that the two servers are compared by, as text."}
+            restarts: {type: list, elements: str, description: "What the cluster changes in it that needs a restart,
+              as C(name = value)."}
+            refused_settings: {type: list, elements: str, description: "Those of O(settings) that PostgreSQL does not
+              accept, with its words."}
+            overrides: {type: list, elements: str, description: "Those of the settings that a cluster manages that
+              C(ALTER SYSTEM) has set, which wins."}
+    secret_files: {type: dict, description: "The permission bits, as a number, of each of O(secret_files) that
+      exists."}
+outcome:
+  description: V(refused) when nothing was changed, else V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab import bacula
 from tests.scenarios.cluster import DIRECTOR, catalog, director_answers, faults, postmaster_starts
 from tests.scenarios.playbook import ROOT
 from tests.scenarios.support import NODES, Lab, within
 from tests.scenarios.test_assembly_refused import identity, make_data, refused
+from tests.scenarios.test_busy import console, waiting_job
+from tests.scenarios.test_outcomes import frozen
 
 SECRETS = "/etc/bacula/bacula-dir.conf"
 STORAGES = "/etc/bacula/storages.conf"
@@ -49,6 +52,15 @@ def test_a_password_file_that_everybody_can_read_is_refused(server: Lab) -> None
         refused(server, f"On node1, {SECRETS} holds passwords and is readable by everybody", "chmod o-rwx")
     finally:
         server.sh("node1", f"chmod o-r {SECRETS}")
+
+
+def test_a_running_job_is_refused_and_ends_well(server: Lab) -> None:
+    """The storage daemon stands still, and the job waits for it."""
+    ask = console(server, "node1")
+    with frozen(server, "repository", "pgrep -x bacula-sd"):
+        job = waiting_job(ask, "BackupEtc")
+        refused(server, "On node1, the Director runs jobs (1)", "Wait until they have ended, or cancel them")
+    assert bacula.wait(ask, job, timeout=60).ok
 
 
 def test_a_secondary_with_data_is_refused(server: Lab) -> None:

@@ -84,6 +84,14 @@ def parameter_too_small(nodes: dict[str, Node | None]) -> None:
     secondary(nodes)["postgresql"]["control"]["standby_minimums"] = {"max_connections": 100}
 
 
+def runs_jobs(nodes: dict[str, Node | None]) -> None:
+    primary(nodes)["jobs"] = 2
+
+
+def does_not_say_its_jobs(nodes: dict[str, Node | None]) -> None:
+    primary(nodes)["jobs_unknown"] = True
+
+
 def lets_nobody_in(nodes: dict[str, Node | None]) -> None:
     problem = "The local PostgreSQL does not answer: FATAL:  sorry, too many clients already"
     primary(nodes)["postgresql"].update(accepting=False, problem=problem)

@@ -113,6 +113,8 @@ def _node(name: str, role: str, postgresql: dict[str, Any], serves: bool) -> Nod
             WORKLOAD_UNIT: dict(state),
         },
         "endpoint": {"address": ENDPOINT, "held": serves},
+        "jobs": 0 if serves else None,
+        "jobs_unknown": False,
         "operation": None,
         "unusable": False,
         "versions": {"workload": "9.6.7", "postgresql": VERSION if postgresql["running"] else None},

@@ -132,6 +132,13 @@ def test_each_limit_arrives(limit: dict[str, Any], word: str) -> None:
     assert [word in reason for reason in plan["refusals"]] == [True]
 
 
+@pytest.mark.parametrize(("on_busy", "refused"), [("abort", True), ("cancel", False)])
+def test_what_running_jobs_mean_arrives(on_busy: str, refused: bool) -> None:
+    giver = {**worlds.primary(), "jobs": 1}
+    plan = switchover_plan(both(giver, worlds.secondary()), on_busy=on_busy)
+    assert ["backup_ha_on_busy" in reason for reason in plan["refusals"]] == [True] * refused
+
+
 def test_the_rest_of_an_interrupted_switchover_is_marked() -> None:
     record = {**worlds.operation(age_s=90), "target": "node2"}
     giver = {**worlds.stopped("node1", "shut down"), "operation": record}

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _observe
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import Postgresql
+from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _observe
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import PRIMARY_TARGET, Postgresql
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.plugins.module_utils._observe import observe_postgresql, role_of, standby_lag
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
 AHEAD, BEHIND = "0/3000100", "0/3000000"
 
@@ -154,3 +156,39 @@ def test_a_server_that_is_no_node_can_be_observed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(_observe, "read_operation", lambda: None)
     found = _observe.observe_node(None)
     assert (found["assembled"], found["role"], found["endpoint"], found["services"]) == (False, "none", None, {})
+
+
+DIRECTOR = CONFIG.workload.units[0]
+COUNT = ("count-jobs",)
+
+
+@pytest.mark.parametrize(
+    ("ask", "state", "command", "said", "jobs", "unknown"),
+    [
+        pytest.param(True, "active", COUNT, "2", 2, False, id="jobs run"),
+        pytest.param(True, "active", COUNT, "0", 0, False, id="no jobs run"),
+        pytest.param(True, "active", COUNT, None, None, True, id="it does not answer"),
+        pytest.param(True, "active", COUNT, "perhaps", None, True, id="it says something else"),
+        pytest.param(True, "active", (), None, None, False, id="it can't be asked"),
+        pytest.param(True, "failed", COUNT, "2", None, False, id="it does not run"),
+        pytest.param(False, "active", COUNT, "2", None, False, id="nobody asks"),
+    ],
+)
+def test_jobs(
+    monkeypatch: pytest.MonkeyPatch,
+    ask: bool,
+    state: str,
+    command: tuple[str, ...],
+    said: str | None,
+    jobs: int | None,
+    unknown: bool,
+) -> None:
+    monkeypatch.setattr(_observe, "read_operation", lambda: None)
+    monkeypatch.setattr(_observe, "observe_postgresql", lambda _server: {"running": True, "in_recovery": False})
+    monkeypatch.setattr(_endpoint, "holds", lambda _endpoint: True)
+    monkeypatch.setattr(_observe, "_say", lambda words: said if words == COUNT else None)
+    states = {DIRECTOR: {"active": state}, PRIMARY_TARGET: {"active": "active"}}
+    monkeypatch.setattr(_observe, "unit_states", lambda _units: states)
+    config = replace(CONFIG, workload=replace(CONFIG.workload, jobs_command=command))
+    found = _observe.observe_node(config, ask_jobs=ask)
+    assert (found["jobs"], found["jobs_unknown"]) == (jobs, unknown)

@@ -19,6 +19,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.pair_changes import (
     behind_in_replay,
     behind_on_the_wire,
     clock,
+    does_not_say_its_jobs,
     foreign_streamers,
     lets_nobody_in,
     nearly_full,
@@ -29,6 +30,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.pair_changes import (
     primary_lacks_the_endpoint,
     receives_nothing,
     replace,
+    runs_jobs,
     secondary,
     secondary_has_the_endpoint,
     through_another_slot,
@@ -119,6 +121,12 @@ REFUSALS = [
     pytest.param(nearly_full, ["node2 has 511.0 MiB left where /var", "at least 512.0 MiB"], id="no room"),
     pytest.param(clock(5.2), ["clock of node2 is 5 s ahead of the primary's"], id="clock ahead"),
     pytest.param(clock(-61.0), ["clock of node2 is 61 s behind the primary's"], id="clock behind"),
+    pytest.param(runs_jobs, ["Jobs run on node1 (2)", "Wait until", "backup_ha_on_busy: cancel"], id="jobs run"),
+    pytest.param(
+        does_not_say_its_jobs,
+        ["on node1 runs and does not say how many jobs", "Make it answer", "backup_ha_on_busy: cancel"],
+        id="jobs unknown",
+    ),
     pytest.param(lets_nobody_in, ["node1 lets nobody in", "too many clients"], id="a server that lets nobody in"),
 ]
 
@@ -158,6 +166,24 @@ def test_the_operator_moves_the_bound() -> None:
     behind_in_replay(nodes)
     assert refusals(nodes, Limits(lag_bytes=100 * MIB)) == []
     assert "1.0 MiB are allowed" in refusals(nodes, Limits(lag_bytes=MIB))[0]
+
+
+@pytest.mark.parametrize("change", [runs_jobs, does_not_say_its_jobs])
+def test_the_operator_lets_jobs_be_cut_off(change: Change) -> None:
+    nodes: dict[str, Node | None] = {**worlds.pair()}
+    change(nodes)
+    assert refusals(nodes, Limits(cancel_jobs=True)) == []
+
+
+@pytest.mark.parametrize("change", [runs_jobs, does_not_say_its_jobs])
+def test_the_rest_of_an_interrupted_switchover_does_not_ask_for_jobs(change: Change) -> None:
+    """The new primary's own: nobody cuts them off any more."""
+    nodes: dict[str, Node | None] = {
+        "node2": worlds.secondary("node2", "node1"),
+        "node1": {**worlds.primary(), "operation": {**worlds.operation(), "target": "node1"}},
+    }
+    change(nodes)
+    assert refusals(nodes) == []
 
 
 @pytest.mark.parametrize(("waiting", "allowed"), [(16, True), (17, False)])
