@@ -104,6 +104,8 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._node_library impor
 BEGIN = "# BEGIN backup-ha\n"
 END = "# END backup-ha\n"
 UNITS = "/etc/systemd/system/"
+# There while systemd has not read anew what was changed: whoever was interrupted in between finds nothing to change.
+RELOAD = Path("/run/backup-ha/reload")
 ARGUMENTS = {
     "files": {
         "type": "list",
@@ -201,6 +203,9 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     paths = [*(wanted["path"] for wanted in changed), *blocks, *links, *removed]
     backups = []
     if not module.check_mode:
+        if any(path.startswith(UNITS) for path in paths):
+            RELOAD.parent.mkdir(parents=True, exist_ok=True)
+            RELOAD.touch()
         for wanted in changed:
             write(wanted)
         backups = [rewrite(module, path, content) for path, content in blocks.items()]
@@ -208,8 +213,9 @@ def body(module: AnsibleModule) -> dict[str, Any]:
             link(path, target)
         for path in removed:
             os.unlink(path)
-        if any(path.startswith(UNITS) for path in paths):
+        if RELOAD.exists():
             _system.run(["systemctl", "daemon-reload"])
+            RELOAD.unlink()
     return {"changed": bool(paths), "written": paths, "backups": backups, "diff": diff}
 
 

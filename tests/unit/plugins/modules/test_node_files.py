@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils import _system
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
+from ansible_collections.duet.backup_ha.plugins.modules import node_files
 from ansible_collections.duet.backup_ha.plugins.modules.node_files import main, with_block
 
 Run = Callable[..., dict[str, Any]]
@@ -50,3 +53,26 @@ def test_a_file_that_is_missing_is_named(run_module: Run, tmp_path: Path) -> Non
     file = tmp_path / "pg_hba.conf"
     failed = run_module(main, blocks={str(file): "ours"})
     assert failed["failed"] and failed["msg"] == f"{file} is missing; it gets lines of this cluster."
+
+
+def test_systemd_reads_anew_also_what_an_interrupted_run_has_written(
+    run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit, other = tmp_path / "system/some.service", tmp_path / "other"
+    monkeypatch.setattr(node_files, "UNITS", str(unit.parent))
+    monkeypatch.setattr(node_files, "RELOAD", tmp_path / "run/reload")
+    asked: list[list[str]] = []
+
+    def reload(argv: list[str]) -> None:
+        asked.append(argv)
+        if len(asked) == 1:
+            raise BackupHaError("interrupted")
+
+    monkeypatch.setattr(_system, "run", reload)
+    files = [{"path": str(unit), "content": "[Unit]\n"}]
+    assert run_module(main, _check=True, files=files)["changed"] and not asked
+    assert run_module(main, files=files)["failed"] and unit.exists()
+    assert run_module(main, files=files)["changed"] is False
+    assert asked == [["systemctl", "daemon-reload"]] * 2
+    assert run_module(main, files=[{"path": str(other), "content": ""}])["changed"]
+    assert len(asked) == 2, "nothing of systemd's was changed"
