@@ -23,7 +23,7 @@ class ActionModule(ActionBase):
         _validation, wanted = self.validate_argument_spec(
             argument_spec={
                 "address": {"type": "str", "required": True},
-                "port": {"type": "int", "default": 5432},
+                "port": {"type": "int"},
                 "timeout": {"type": "int", "default": 10},
             }
         )
@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
             return {**result, **ticket}
         try:
             found = probe_endpoint(
-                **wanted,
+                **{**wanted, "port": wanted["port"] or ticket["port"]},
                 password=ticket["password"],
                 timeline=ticket["timeline"],
                 ca_certificate=ticket["ca_certificate"],

@@ -20,9 +20,8 @@ options:
     type: str
     required: true
   port:
-    description: PostgreSQL's port.
+    description: PostgreSQL's port. Without it, the node's own.
     type: int
-    default: 5432
   timeout:
     description: For how many seconds to go on trying.
     type: int

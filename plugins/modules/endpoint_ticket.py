@@ -43,6 +43,10 @@ workload:
   description: What is wrong with the workload, as a sentence; empty when it works or has no probe.
   returned: success, outside check mode
   type: str
+port:
+  description: The port of the primary's PostgreSQL.
+  returned: success, outside check mode
+  type: int
 timeline:
   description: The timeline that this writer is on.
   returned: success, outside check mode
@@ -81,6 +85,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
         "changed": False,
         "ca_certificate": certificate,
         "workload": problem,
+        "port": config.postgresql.port,
         **issue_ticket(config.postgresql),
     }
 

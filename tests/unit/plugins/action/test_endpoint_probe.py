@@ -9,7 +9,7 @@ from ansible_collections.duet.backup_ha.plugins.action import endpoint_probe
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
 from ansible_collections.duet.backup_ha.tests.unit.plugins.action.test_actions import action
 
-TICKET = {"password": "secret", "timeline": 3, "ca_certificate": "PEM", "workload": ""}
+TICKET = {"port": 5433, "password": "secret", "timeline": 3, "ca_certificate": "PEM", "workload": ""}
 
 
 class Proof(endpoint_probe.ActionModule):
@@ -23,7 +23,8 @@ class Proof(endpoint_probe.ActionModule):
 
 def prove(monkeypatch: pytest.MonkeyPatch, ticket: dict[str, Any], problem: str = "") -> dict[str, Any]:
     def probe(**wanted: Any) -> dict[str, Any]:
-        assert (wanted["password"], wanted["timeline"], wanted["address"]) == ("secret", 3, "192.0.2.10")
+        assert (wanted["password"], wanted["timeline"]) == ("secret", 3)
+        assert (wanted["address"], wanted["port"]) == ("192.0.2.10", 5433)
         if problem:
             raise BackupHaError(problem)
         return {"timeline": 3, "attempts": 1}
