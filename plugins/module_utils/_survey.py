@@ -20,6 +20,7 @@ from . import _endpoint
 from ._clone import holds_user_data
 from ._config import CONFIG_PATH, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
+from ._leftovers import leftover_bytes
 from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
 from ._settings import RESTART_SETTINGS, survey_settings
@@ -156,14 +157,15 @@ def survey_postgresql(cluster: str, settings: dict[str, Any]) -> dict[str, Any]:
     )
     clusters = sorted(path.parents[1].name for path in CLUSTERS.glob(f"*/{cluster}/postgresql.conf"))
     server = find_server(clusters[-1], cluster) if clusters else None
-    disk = shutil.disk_usage(_existing(server.data_directory if server else str(DATA)))
+    directory = server.data_directory if server else str(DATA)
+    disk = shutil.disk_usage(_existing(directory))
     return {
         "installed": installed,
         "available": None if installed else candidate_version(),
         "clusters": clusters,
         "half_made": half_made(cluster),
         "server": survey_server(server, settings) if server else None,
-        "free_bytes": disk.free,
+        "free_bytes": disk.free + leftover_bytes(directory),
         "total_bytes": disk.total,
     }
 

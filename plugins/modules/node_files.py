@@ -127,6 +127,7 @@ NODE_MODULES = (
     "_fork",
     "_fork_copy",
     "_grant",
+    "_leftovers",
     "_loss",
     "_lsn",
     "_observe",

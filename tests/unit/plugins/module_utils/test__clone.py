@@ -35,6 +35,7 @@ def local(role: str = "stopped", system: str | None = None, **changed: Any) -> d
         "copied": False,
         "system_identifier": system,
         "holds_data": system is not None,
+        "leftovers": False,
         "free_bytes": 75 * GIB,
         **changed,
     }
@@ -60,6 +61,9 @@ PLANS = [
     pytest.param(local("secondary", SYSTEM), True, ALL, id="a standby, and erased by word"),
     pytest.param(local("primary", OTHER_SYSTEM), True, ALL, id="data, and erased by word"),
     pytest.param(local("stopped", SYSTEM, state="shut down"), True, ALL, id="a clone, and erased by word"),
+    pytest.param(local("secondary", SYSTEM, leftovers=True), False, ["tidy"], id="a standby beside an old copy"),
+    pytest.param(local("stopped", SYSTEM, leftovers=True), False, ["tidy", "start"], id="stopped beside an old copy"),
+    pytest.param(local(leftovers=True), False, ALL, id="a half copy and nothing else"),
 ]
 
 

@@ -188,3 +188,17 @@ def test_what_is_half_made(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert _survey.half_made("main") == [str(tmp_path / name) for name in half_made]
+
+
+def test_what_a_copy_left_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_survey, "CLUSTERS", tmp_path)
+    monkeypatch.setattr(_survey, "DATA", tmp_path)
+    monkeypatch.setattr(_survey, "await_end", lambda _unit: None)
+    monkeypatch.setattr(_survey, "candidate_version", lambda: "15")
+    monkeypatch.setattr(_survey, "postmaster_pid", lambda _server: None)
+    monkeypatch.setattr(_survey, "leftover_bytes", lambda directory: 2**60 if directory == "/srv/pg" else 0)
+    monkeypatch.setattr(_survey, "_existing", lambda _path: "/")
+    assert _survey.survey_postgresql("main", {})["free_bytes"] < 2**60
+    (tmp_path / "15" / "main").mkdir(parents=True)
+    (tmp_path / "15/main/postgresql.conf").write_text("data_directory = '/srv/pg'\n", encoding="utf-8")
+    assert _survey.survey_postgresql("main", {})["free_bytes"] > 2**60
