@@ -49,7 +49,10 @@ _PROGRESS = re.compile(r"(\d+)/(\d+) kB \((\d+)%\)")
 
 
 def holds_user_data(data_directory: str) -> bool:
-    """Somebody created something in this data directory: a database or a relation that initdb did not make."""
+    """Somebody created something in this data directory: a tablespace, a database or a relation."""
+    tablespaces = Path(data_directory, "pg_tblspc")
+    if tablespaces.is_dir() and any(tablespaces.iterdir()):
+        return True
     base = Path(data_directory, "base")
     if not base.is_dir():
         return False

@@ -224,12 +224,14 @@ def _databases(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
             f"On {primary.name}, ALTER SYSTEM has set {', '.join(ours['overrides'])}, which the cluster has to manage. "
             "Undo it with ALTER SYSTEM RESET."
         )
-    if ours.get("tablespaces"):
-        reasons.append(
-            f"{primary.name} has tablespaces ({', '.join(ours['tablespaces'])}); they can't be replicated yet."
-        )
+    reasons += _tablespaces(primary) + _tablespaces(secondary)
     reasons += _foreign_data(primary, secondary, ours, theirs, wanted)
     return reasons + _locales(primary, secondary, ours) + _space(primary, secondary, ours, theirs)
+
+
+def _tablespaces(server: Server) -> list[str]:
+    found = database_of(server).get("tablespaces")
+    return [f"{server.name} has tablespaces ({', '.join(found)}); they can't be replicated yet."] if found else []
 
 
 def _foreign_data(

@@ -217,6 +217,7 @@ def survey_server(server: Postgresql, wanted: dict[str, Any]) -> dict[str, Any]:
         "running": postmaster_pid(server) is not None,
         "role": "stopped",
         "holds_data": holds_user_data(server.data_directory),
+        "tablespaces": tablespaces(server.data_directory),
         "system_identifier": None,
         "problem": None,
     }
@@ -228,6 +229,11 @@ def survey_server(server: Postgresql, wanted: dict[str, Any]) -> dict[str, Any]:
     except BackupHaError as error:
         found["problem"] = str(error)
     return found
+
+
+def tablespaces(data_directory: str) -> list[str]:
+    """Where they are; their names only a running server knows."""
+    return sorted(os.path.realpath(link) for link in Path(data_directory, "pg_tblspc").glob("*"))
 
 
 def psql(server: Postgresql, query: str) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ def postgresql(role: str = "primary", data: bool = True, system: str | None = SY
         "running": role != "stopped",
         "role": role,
         "holds_data": data,
+        "tablespaces": [],
         "system_identifier": system,
         "problem": None,
     }
@@ -53,7 +54,6 @@ def postgresql(role: str = "primary", data: bool = True, system: str | None = SY
         **found,
         "size_bytes": GIB if data else 22 * 2**20,
         "databases": [{"name": name, "collate": "C.UTF-8", "ctype": "C.UTF-8"} for name in names],
-        "tablespaces": [],
         "settings": dict(SETTINGS),
         "restarts": restarts_for(SETTINGS, {}),
         "refused_settings": [],

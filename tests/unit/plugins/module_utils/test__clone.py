@@ -199,6 +199,14 @@ def test_whether_somebody_made_something(tmp_path: Path, names: list[str], holds
     assert holds_user_data(directory(tmp_path, *names)) is holds
 
 
+def test_a_tablespace_counts_although_its_files_are_elsewhere(tmp_path: Path) -> None:
+    data = directory(tmp_path, "1", "5", "5/1259")
+    (tmp_path / "pg_tblspc").mkdir()
+    assert holds_user_data(data) is False
+    (tmp_path / "pg_tblspc" / "16400").symlink_to("/srv/fast")
+    assert holds_user_data(data) is True
+
+
 def test_without_a_data_directory_there_is_no_data(tmp_path: Path) -> None:
     assert holds_user_data(str(tmp_path / "missing")) is False
 

@@ -190,6 +190,19 @@ def test_what_is_half_made(
     assert _survey.half_made("main") == [str(tmp_path / name) for name in half_made]
 
 
+def stopped_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(_survey, "postmaster_pid", lambda _server: None)
+    return _survey.survey_server(Postgresql("15", "main", 5432, str(tmp_path)), {})
+
+
+def test_where_tablespaces_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stopped_server(tmp_path, monkeypatch)["tablespaces"] == []
+    (tmp_path / "pg_tblspc").mkdir()
+    (tmp_path / "pg_tblspc" / "16400").symlink_to("/srv/fast")
+    found = stopped_server(tmp_path, monkeypatch)
+    assert (found["tablespaces"], found["holds_data"]) == (["/srv/fast"], True)
+
+
 def test_what_a_copy_left_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_survey, "CLUSTERS", tmp_path)
     monkeypatch.setattr(_survey, "DATA", tmp_path)
