@@ -37,7 +37,7 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._promotion import forget_having_been_primary
+from ._promotion import forget_having_been_primary, was_primary
 from ._system import run, sync_directory, systemctl, unit_is_active
 
 UNIT = "backup-ha-clone.service"
@@ -72,8 +72,8 @@ def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> l
     """The steps to make this node a copy of the primary. Pure.
 
     ``local`` holds role, state (of the control file), copied (a base backup that has not been started yet: its control
-    file is still the primary's), system_identifier (None without a data directory), holds_data,
-    leftovers (an interrupted copy left something) and free_bytes; ``primary`` holds in_recovery,
+    file is still the primary's), system_identifier (None without a data directory), holds_data, was_primary (and has
+    not handed over), leftovers (an interrupted copy left something) and free_bytes; ``primary`` holds in_recovery,
     system_identifier, size_bytes and tablespaces. A node that is or was a standby of the same system only has to be
     started. One that was a writer has WAL of its own, even with the same identifier: servers that were made from one
     image share it.
@@ -87,7 +87,12 @@ def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> l
     if same and standby and not erase:
         return (["tidy"] if local["leftovers"] else []) + ([] if local["role"] == "secondary" else ["start"])
     reasons = []
-    if local["holds_data"] and not erase:
+    if local["holds_data"] and local["was_primary"]:
+        reasons.append(
+            "This server is or was the cluster's primary, so no copy replaces its data. duet.backup_ha.rejoin makes a "
+            "former primary follow, and keeps what only it has."
+        )
+    elif local["holds_data"] and not erase:
         reasons.append(
             "This server's PostgreSQL holds databases of its own; a copy of the primary would replace them. "
             "Name this host in backup_ha_erase_secondary to allow that."
@@ -146,6 +151,7 @@ def plan(config: NodeConfig, erase: bool) -> list[str]:
         "copied": (directory / "backup_label").exists(),
         "system_identifier": control.get("system_identifier"),
         "holds_data": holds_user_data(str(directory)),
+        "was_primary": was_primary(),
         "leftovers": bool(leftovers(directory)),
         "free_bytes": free_bytes(directory),
     }

@@ -238,7 +238,9 @@ def _foreign_data(
     primary: Server, secondary: Server, ours: dict[str, Any], theirs: dict[str, Any], wanted: Wanted
 ) -> list[str]:
     same = ours.get("system_identifier") and ours.get("system_identifier") == theirs.get("system_identifier")
-    if not theirs.get("holds_data") or same or wanted.erase_secondary == secondary.name:
+    # Two writers of one system are clones of one machine.
+    copy = same and not ours["role"] == theirs["role"] == "primary"
+    if not theirs.get("holds_data") or copy or wanted.erase_secondary == secondary.name:
         return []
     names = [d["name"] for d in theirs.get("databases", []) if d["name"] not in ("template1", "postgres")]
     listed = f" ({', '.join(names)})" if names else ""

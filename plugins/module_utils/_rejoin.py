@@ -243,6 +243,7 @@ class _Work:
             "copied": False,
             "system_identifier": None,
             "holds_data": True,
+            "was_primary": False,  # what is worth keeping of it was kept
             "leftovers": False,
             "free_bytes": free_bytes(self.config.postgresql.data_directory),
         }

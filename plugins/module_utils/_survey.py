@@ -18,11 +18,12 @@ from typing import Any
 
 from . import _endpoint
 from ._clone import holds_user_data
-from ._config import CONFIG_PATH, Endpoint, Postgresql
+from ._config import CONFIG_PATH, DATABASE, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
 from ._leftovers import leftover_bytes
 from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
+from ._promotion import was_primary
 from ._settings import RESTART_SETTINGS, survey_settings
 from ._system import await_end, run
 
@@ -228,12 +229,21 @@ def survey_server(server: Postgresql, wanted: dict[str, Any]) -> dict[str, Any]:
             found.update(_survey_running(server, wanted))
     except BackupHaError as error:
         found["problem"] = str(error)
-    return found
+    return {**found, "member": found["holds_data"] and is_member(found)}
 
 
 def tablespaces(data_directory: str) -> list[str]:
     """Where they are; their names only a running server knows."""
     return sorted(os.path.realpath(link) for link in Path(data_directory, "pg_tblspc").glob("*"))
+
+
+def is_member(found: dict[str, Any]) -> bool:
+    """Whether the data of a surveyed server is a cluster's. Where nobody can be asked, it is when it may be."""
+    if was_primary():
+        return True
+    if "databases" in found:
+        return DATABASE in {database["name"] for database in found["databases"]}
+    return CONFIG_PATH.exists() and Path(found["data_directory"], "standby.signal").exists()
 
 
 def psql(server: Postgresql, query: str) -> list[dict[str, Any]]:

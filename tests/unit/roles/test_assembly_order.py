@@ -43,7 +43,8 @@ def test_the_primary_goes_on_only_when_it_is_copied(tmp_path: Path) -> None:
     groups = {"primaries": {"hosts": {name: host(name) for name in SAID}}, "peers": {"hosts": peers}}
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"children": groups}}), encoding="utf-8")
     (tmp_path / "play.yml").write_text(yaml.safe_dump([PLAY]), encoding="utf-8")
-    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", tmp_path / "hosts.json", tmp_path / "play.yml"]
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, "-i", str(tmp_path / "hosts.json"), str(tmp_path / "play.yml")]
     settings = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/tree"), "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | settings, check=False)
     assert {name for name in SAID if f"GOES ON: {name}" in done.stdout} == {"copies", "is_copy"}, done.stdout

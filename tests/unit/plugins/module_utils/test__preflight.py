@@ -224,6 +224,13 @@ REFUSALS = [
     ),
     pytest.param(
         full(),
+        full("node2"),
+        WANTED,
+        ["node2 holds databases of its own (bacula)", "backup_ha_erase_secondary: node2"],
+        id="a clone of the primary's machine",
+    ),
+    pytest.param(
+        full(),
         server("node2", postgresql(system=OTHER_SYSTEM)),
         WANTED,
         ["node2 holds databases of its own (bacula)", "copy of node1", "backup_ha_erase_secondary: node2"],
