@@ -15,7 +15,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import (
     refusals,
     restarts,
 )
-from ansible_collections.duet.backup_ha.plugins.module_utils._primary_choice import choose_primary
+from ansible_collections.duet.backup_ha.plugins.module_utils._primary_choice import choose_primary, may_erase
 
 DOCUMENTATION = r"""
 name: assembly_plan
@@ -23,8 +23,9 @@ short_description: Decide which server becomes the primary, and whether the two 
 version_added: 0.1.0
 description:
   - Compares what M(duet.backup_ha.server_info) found on both servers. Changes nothing.
-  - Returns C(primary), C(secondary), C(refusals) (sentences; none when the servers may be paired) and C(restarts) (the
-    settings for which an existing primary is restarted once).
+  - Returns C(primary), C(secondary), C(refusals) (sentences; none when the servers may be paired), C(restarts) (the
+    settings for which an existing primary is restarted once) and C(erase) (whether the secondary's databases may be
+    erased).
 positional: cluster
 options:
   _input:
@@ -58,7 +59,7 @@ _value:
 
 def assembly_plan(servers: list[dict[str, Any]], cluster: str, wanted: dict[str, Any]) -> dict[str, Any]:
     """Plain data in, plain data out; the decisions are in module_utils/_preflight.py and _primary_choice.py."""
-    plan: dict[str, Any] = {"primary": None, "secondary": None, "refusals": [], "restarts": []}
+    plan: dict[str, Any] = {"primary": None, "secondary": None, "refusals": [], "restarts": [], "erase": False}
     plan["refusals"] = membership_refusals(cluster, [server["name"] for server in servers])
     if plan["refusals"]:
         return plan
@@ -74,6 +75,7 @@ def assembly_plan(servers: list[dict[str, Any]], cluster: str, wanted: dict[str,
     plan.update(primary=first.name, secondary=second.name)
     plan["refusals"] = refusals(first, second, wish)
     plan["restarts"] = restarts(first)
+    plan["erase"] = may_erase(first, second, wish)
     return plan
 
 

@@ -52,6 +52,10 @@ options:
     description: Whether this was a rehearsal.
     type: bool
     default: false
+  changed:
+    description: Whether servers are not what they were, so that it can't have been refused.
+    type: bool
+    default: false
 author:
   - Duet contributors (@duet)
 """
@@ -76,11 +80,12 @@ def outcome(
     began: bool = False,
     passed: bool = False,
     rehearsal: bool = False,
+    changed: bool = False,
 ) -> dict[str, Any]:
     """Plain data in, plain data out; the decisions are in module_utils/_outcome.py."""
     first, second = tuple(before), tuple(wanted)
     roles = (first[0], first[1]), (second[0], second[1])
-    return answer(operation, nodes, *roles, leader or None, began, passed, rehearsal)
+    return answer(operation, nodes, *roles, leader or None, began, passed, rehearsal, changed)
 
 
 class FilterModule:

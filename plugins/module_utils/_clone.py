@@ -20,6 +20,7 @@ from typing import Any
 from ._abstain import begin_to_abstain
 from ._config import NodeConfig
 from ._errors import BackupHaError, DeadlineError, RefusedError
+from ._leftovers import free_bytes, incoming, leftovers, outgoing, remove_leftovers
 from ._lsn import format_bytes
 from ._observe import observe_node
 from ._operation import renew
@@ -36,8 +37,8 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._promotion import forget_having_been_primary
-from ._system import run, systemctl, unit_is_active
+from ._promotion import forget_having_been_primary, was_primary
+from ._system import run, sync_directory, systemctl, unit_is_active
 
 UNIT = "backup-ha-clone.service"
 PROGRESS_PATH = Path("/run/backup-ha/clone.json")
@@ -48,7 +49,10 @@ _PROGRESS = re.compile(r"(\d+)/(\d+) kB \((\d+)%\)")
 
 
 def holds_user_data(data_directory: str) -> bool:
-    """Somebody created something in this data directory: a database or a relation that initdb did not make."""
+    """Somebody created something in this data directory: a tablespace, a database or a relation."""
+    tablespaces = Path(data_directory, "pg_tblspc")
+    if tablespaces.is_dir() and any(tablespaces.iterdir()):
+        return True
     base = Path(data_directory, "base")
     if not base.is_dir():
         return False
@@ -68,10 +72,11 @@ def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> l
     """The steps to make this node a copy of the primary. Pure.
 
     ``local`` holds role, state (of the control file), copied (a base backup that has not been started yet: its control
-    file is still the primary's), system_identifier (None without a data directory), holds_data and free_bytes;
-    ``primary`` holds in_recovery, system_identifier, size_bytes and tablespaces. A node that is or was a standby of the
-    same system only has to be started. One that was a writer has WAL of its own, even with the same identifier: servers
-    that were made from one image share it.
+    file is still the primary's), system_identifier (None without a data directory), holds_data, was_primary (and has
+    not handed over), leftovers (an interrupted copy left something) and free_bytes; ``primary`` holds in_recovery,
+    system_identifier, size_bytes and tablespaces. A node that is or was a standby of the same system only has to be
+    started. One that was a writer has WAL of its own, even with the same identifier: servers that were made from one
+    image share it.
     """
     if primary["in_recovery"]:
         raise RefusedError(
@@ -80,9 +85,14 @@ def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> l
     same = local["system_identifier"] == primary["system_identifier"]
     standby = local["role"] == "secondary" or local["state"] in STANDBY_STATES or local["copied"]
     if same and standby and not erase:
-        return [] if local["role"] == "secondary" else ["start"]
+        return (["tidy"] if local["leftovers"] else []) + ([] if local["role"] == "secondary" else ["start"])
     reasons = []
-    if local["holds_data"] and not erase:
+    if local["holds_data"] and local["was_primary"]:
+        reasons.append(
+            "This server is or was the cluster's primary, so no copy replaces its data. duet.backup_ha.rejoin makes a "
+            "former primary follow, and keeps what only it has."
+        )
+    elif local["holds_data"] and not erase:
         reasons.append(
             "This server's PostgreSQL holds databases of its own; a copy of the primary would replace them. "
             "Name this host in backup_ha_erase_secondary to allow that."
@@ -141,7 +151,9 @@ def plan(config: NodeConfig, erase: bool) -> list[str]:
         "copied": (directory / "backup_label").exists(),
         "system_identifier": control.get("system_identifier"),
         "holds_data": holds_user_data(str(directory)),
-        "free_bytes": shutil.disk_usage(directory.parent).free,
+        "was_primary": was_primary(),
+        "leftovers": bool(leftovers(directory)),
+        "free_bytes": free_bytes(directory),
     }
     return plan_clone(local, observe_primary(config), erase)
 
@@ -165,35 +177,37 @@ def observe_primary(config: NodeConfig) -> dict[str, Any]:
 def clone(config: NodeConfig, steps: list[str], timeout: float) -> None:
     """Carry out a plan of plan_clone()."""
     directory = Path(config.postgresql.data_directory)
-    incoming = directory.with_name(f"{directory.name}.incoming")
+    if "tidy" in steps or "copy" in steps:
+        remove_leftovers(directory)
     if "create_slot" in steps:
         with connect_peer(config) as peer:
             # The slot of an earlier life keeps WAL that the new copy does not need.
             drop_slot(peer, config.slot)
             ensure_slot(peer, config.slot)
     if "copy" in steps:
-        shutil.rmtree(incoming, ignore_errors=True)
-        _copy(config, incoming)
+        _copy(config, incoming(directory))
     if "stop" in steps:
         forget_having_been_primary()
         # Not past systemd, which would start the server again in the middle of the exchange.
         systemctl("stop", config.postgresql.unit, timeout=timeout)
     if "swap" in steps:
-        _swap(incoming, directory)
+        _swap(incoming(directory), directory)
     if "start" in steps:
         write_standby_signal(config.postgresql)
         start_server(config.postgresql)
         await_streaming(config, timeout)
 
 
-def _swap(incoming: Path, directory: Path) -> None:
+def _swap(copy: Path, directory: Path) -> None:
     """Put the finished copy in place; until the second rename the old directory could still be put back."""
-    outgoing = directory.with_name(f"{directory.name}.outgoing")
-    shutil.rmtree(outgoing, ignore_errors=True)
+    old = outgoing(directory)
+    shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
-        os.rename(directory, outgoing)
-    os.rename(incoming, directory)
-    shutil.rmtree(outgoing, ignore_errors=True)
+        os.rename(directory, old)
+    os.rename(copy, directory)
+    # Whoever takes back the mark of an unusable directory next must not be ahead of this on the disk.
+    sync_directory(directory.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _copy(config: NodeConfig, target: Path) -> None:
@@ -223,9 +237,9 @@ def report_progress(line: str, now: float) -> bool:
 def report(**found: Any) -> None:
     """Say how far the copy is; whoever reads it never finds half of it."""
     PROGRESS_PATH.parent.mkdir(parents=True, exist_ok=True)
-    incoming = PROGRESS_PATH.with_suffix(".new")
-    incoming.write_text(json.dumps(found), encoding="ascii")
-    os.replace(incoming, PROGRESS_PATH)
+    new = PROGRESS_PATH.with_suffix(".new")
+    new.write_text(json.dumps(found), encoding="ascii")
+    os.replace(new, PROGRESS_PATH)
 
 
 def await_streaming(config: NodeConfig, timeout: float) -> None:

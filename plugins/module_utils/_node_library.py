@@ -31,6 +31,7 @@ NODE_MODULES = (
     "_fork",
     "_fork_copy",
     "_grant",
+    "_leftovers",
     "_loss",
     "_lsn",
     "_observe",

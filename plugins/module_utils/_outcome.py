@@ -39,19 +39,25 @@ def reasons_of(name: str, node: dict[str, Any]) -> list[str]:
 
 
 def outcome(
-    nodes: dict[str, dict[str, Any]], leader: str | None = None, began: bool = False, passed: bool = False
+    nodes: dict[str, dict[str, Any]],
+    leader: str | None = None,
+    began: bool = False,
+    passed: bool = False,
+    changed: bool = False,
 ) -> tuple[str, list[str]]:
     """The word for the whole cluster, and the reasons, as sentences; none when it is done.
 
     ``nodes`` holds ``failure`` (the result of the task that failed) and ``lost`` for each; ``leader`` is the node that
     decides, as the giving one of a switchover; ``began``: something may have been changed; ``passed``: the point of no
-    return is known to be behind.
+    return is known to be behind; ``changed``: servers are not what they were, so nothing counts as refused.
     """
     words = {name: word_of(node) for name, node in nodes.items()}
     reasons = [reason for name in _leader_first(nodes, leader) for reason in reasons_of(name, nodes[name])]
     if leader and words.get(leader) not in (None, "done", "lost"):
         reasons = reasons_of(leader, nodes[leader])  # the other one only knows that nothing came of it
-    return _whole(words, leader, began, passed), list(dict.fromkeys(reasons))
+    word = _whole(words, leader, began, passed)
+    word = "failed" if changed and word in ("refused", "in_progress") else word
+    return word, list(dict.fromkeys(reasons))
 
 
 def _leader_first(nodes: dict[str, Any], leader: str | None) -> list[str]:
@@ -91,8 +97,9 @@ def answer(
     began: bool = False,
     passed: bool = False,
     rehearsal: bool = False,
+    changed: bool = False,
 ) -> dict[str, Any]:
     """The document for programs. A rehearsal that nothing speaks against is ``planned``, and changes no roles."""
-    word, reasons = outcome(nodes, leader, began, passed)
+    word, reasons = outcome(nodes, leader, began, passed, changed)
     word = "planned" if rehearsal and word == "done" else word
     return {"operation": operation, "outcome": word, "reasons": reasons, **roles_after(word, before, wanted)}

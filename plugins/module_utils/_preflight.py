@@ -231,19 +231,23 @@ def _databases(primary: Server, secondary: Server, wanted: Wanted) -> list[str]:
             f"On {primary.name}, ALTER SYSTEM has set {', '.join(ours['overrides'])}, which the cluster has to manage. "
             "Undo it with ALTER SYSTEM RESET."
         )
-    if ours.get("tablespaces"):
-        reasons.append(
-            f"{primary.name} has tablespaces ({', '.join(ours['tablespaces'])}); they can't be replicated yet."
-        )
+    reasons += _tablespaces(primary) + _tablespaces(secondary)
     reasons += _foreign_data(primary, secondary, ours, theirs, wanted)
     return reasons + _locales(primary, secondary, ours) + _space(primary, secondary, ours, theirs)
+
+
+def _tablespaces(server: Server) -> list[str]:
+    found = database_of(server).get("tablespaces")
+    return [f"{server.name} has tablespaces ({', '.join(found)}); they can't be replicated yet."] if found else []
 
 
 def _foreign_data(
     primary: Server, secondary: Server, ours: dict[str, Any], theirs: dict[str, Any], wanted: Wanted
 ) -> list[str]:
     same = ours.get("system_identifier") and ours.get("system_identifier") == theirs.get("system_identifier")
-    if not theirs.get("holds_data") or same or wanted.erase_secondary == secondary.name:
+    # Two writers of one system are clones of one machine.
+    copy = same and not ours["role"] == theirs["role"] == "primary"
+    if not theirs.get("holds_data") or copy or wanted.erase_secondary == secondary.name:
         return []
     names = [d["name"] for d in theirs.get("databases", []) if d["name"] not in ("template1", "postgres")]
     listed = f" ({', '.join(names)})" if names else ""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableErro
 from ._fork import Fork, name_tables
 from ._fork_copy import keep, kept_before
 from ._grant import GRANT, try_lock, unlock
+from ._leftovers import free_bytes, remove_leftovers
 from ._operation import advance, read_operation, refuse_if_busy, renew
 from ._postgres import (
     Connection,
@@ -243,7 +243,9 @@ class _Work:
             "copied": False,
             "system_identifier": None,
             "holds_data": True,
-            "free_bytes": _free_bytes(Path(self.config.postgresql.data_directory).parent),
+            "was_primary": False,  # what is worth keeping of it was kept
+            "leftovers": False,
+            "free_bytes": free_bytes(self.config.postgresql.data_directory),
         }
         return _clone.plan_clone(local, _clone.observe_primary(self.config), erase=True)
 
@@ -271,6 +273,7 @@ class _Work:
                 raise BackupHaError("PostgreSQL came up as a writer although standby.signal exists.")
             # On a standby it would keep WAL for ever.
             drop_slot(connection, self.config.peer_slot)
+        remove_leftovers(server.data_directory)
 
     def _await_streaming(self) -> None:
         """On the primary's timeline: until it gets there, a standby may stream for a moment up to a fork."""
@@ -284,11 +287,6 @@ class _Work:
                         f"{self.timeout:.0f} s; PostgreSQL's log on {self.config.node} says why."
                     )
                 time.sleep(0.02)
-
-
-def _free_bytes(path: Path) -> int:
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
 
 
 def _ensure_usable_slot(connection: Connection, name: str) -> None:

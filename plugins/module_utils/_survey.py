@@ -18,11 +18,13 @@ from typing import Any
 
 from . import _endpoint
 from ._clone import holds_user_data
-from ._config import CONFIG_PATH, Endpoint, Postgresql
+from ._config import CONFIG_PATH, DATABASE, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
+from ._leftovers import leftover_bytes
 from ._packages import missing_packages, package_versions
 from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
+from ._promotion import was_primary
 from ._settings import RESTART_SETTINGS, survey_settings
 from ._system import await_end, run
 
@@ -153,14 +155,15 @@ def survey_postgresql(cluster: str, settings: dict[str, Any]) -> dict[str, Any]:
     )
     clusters = sorted(path.parents[1].name for path in CLUSTERS.glob(f"*/{cluster}/postgresql.conf"))
     server = find_server(clusters[-1], cluster) if clusters else None
-    disk = shutil.disk_usage(_existing(server.data_directory if server else str(DATA)))
+    directory = server.data_directory if server else str(DATA)
+    disk = shutil.disk_usage(_existing(directory))
     return {
         "installed": installed,
         "available": None if installed else candidate_version(),
         "clusters": clusters,
         "half_made": half_made(cluster),
         "server": survey_server(server, settings) if server else None,
-        "free_bytes": disk.free,
+        "free_bytes": disk.free + leftover_bytes(directory),
         "total_bytes": disk.total,
     }
 
@@ -212,6 +215,7 @@ def survey_server(server: Postgresql, wanted: dict[str, Any]) -> dict[str, Any]:
         "running": postmaster_pid(server) is not None,
         "role": "stopped",
         "holds_data": holds_user_data(server.data_directory),
+        "tablespaces": tablespaces(server.data_directory),
         "system_identifier": None,
         "problem": None,
     }
@@ -222,7 +226,21 @@ def survey_server(server: Postgresql, wanted: dict[str, Any]) -> dict[str, Any]:
             found.update(_survey_running(server, wanted))
     except BackupHaError as error:
         found["problem"] = str(error)
-    return found
+    return {**found, "member": found["holds_data"] and is_member(found)}
+
+
+def tablespaces(data_directory: str) -> list[str]:
+    """Where they are; their names only a running server knows."""
+    return sorted(os.path.realpath(link) for link in Path(data_directory, "pg_tblspc").glob("*"))
+
+
+def is_member(found: dict[str, Any]) -> bool:
+    """Whether the data of a surveyed server is a cluster's. Where nobody can be asked, it is when it may be."""
+    if was_primary():
+        return True
+    if "databases" in found:
+        return DATABASE in {database["name"] for database in found["databases"]}
+    return CONFIG_PATH.exists() and Path(found["data_directory"], "standby.signal").exists()
 
 
 def psql(server: Postgresql, query: str) -> list[dict[str, Any]]:

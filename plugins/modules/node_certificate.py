@@ -18,7 +18,7 @@ options:
     type: str
     required: true
   requests:
-    description: For each node's name, C(request) and C(subject_names) as M(duet.backup_ha.node_key) returned them.
+    description: For each node's name, what M(duet.backup_ha.node_key) returned there.
     type: dict
     required: true
 extends_documentation_fragment:
@@ -44,7 +44,7 @@ authority:
   returned: success
   type: str
 certificates:
-  description: For each node whose request was not empty, its new certificate as PEM text.
+  description: For each node that needs one, its new certificate as PEM text.
   returned: success
   type: dict
 outcome:
@@ -72,11 +72,15 @@ ARGUMENTS = {"cluster": {"type": "str", "required": True}, "requests": {"type": 
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
-    asked = {node: wish for node, wish in module.params["requests"].items() if wish["request"]}
+    requests = module.params["requests"]
     if module.check_mode:
-        return {"changed": bool(asked), "authority": "", "certificates": {}}
+        return {"changed": any(wish["problem"] for wish in requests.values()), "authority": "", "certificates": {}}
     made = tls.ensure_authority(module.params["cluster"])
-    signed = {node: tls.sign(wish["request"], wish["subject_names"]) for node, wish in asked.items()}
+    signed = {
+        node: tls.sign(wish["request"], wish["subject_names"])
+        for node, wish in requests.items()
+        if made or wish["problem"]
+    }
     return {"changed": made or bool(signed), "authority": tls.read_authority(), "certificates": signed}
 
 

@@ -11,7 +11,7 @@ short_description: Make this node's private key, and ask for a certificate when 
 version_added: 0.1.0
 description:
   - Makes the key that PostgreSQL and the node's own tools use, where it is used. It never leaves the node.
-  - Returns a signing request when the node has no certificate, or one that is not good any more.
+  - Returns a signing request, and why a new certificate is needed when the present one is not good.
 options:
   names:
     description: The names under which this node is reached, the endpoint's included.
@@ -42,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 request:
-  description: The signing request, as PEM text; empty when the certificate is good.
+  description: The signing request, as PEM text; empty in check mode.
   returned: success
   type: str
 subject_names:
@@ -93,8 +93,8 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {**state, "changed": bool(problem), "request": ""}
     made = tls.ensure_key(key, "postgres")
-    request = tls.signing_request(key) if problem else ""
-    return {**state, "changed": made, "request": request}
+    # Also for a good certificate: when the other machine took the authority with it, a new one signs both.
+    return {**state, "changed": made, "request": tls.signing_request(key)}
 
 
 def main() -> None:

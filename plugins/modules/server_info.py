@@ -132,6 +132,9 @@ server:
             running: {type: bool, description: Whether it runs.}
             role: {type: str, description: "V(primary), V(secondary) (it is a standby) or V(stopped)."}
             holds_data: {type: bool, description: Whether it holds more than a new cluster does.}
+            member:
+              description: Whether that is the data of a cluster of this collection, whatever its role is now.
+              type: bool
             system_identifier: {type: str, description: What a server and its copies have in common.}
             problem: {type: str, description: Why it could not be examined.}
             size_bytes: {type: int, description: "The size of all databases, in bytes."}

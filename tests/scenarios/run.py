@@ -29,6 +29,7 @@ ON_SERVERS = [
     "test_measuring.py",
     "test_assembly_refused.py",
     "test_assemble_existing.py",
+    "test_last_copy.py",
     "test_interrupted_assembly.py",
     "test_rejoin.py",
     "test_outcomes.py",

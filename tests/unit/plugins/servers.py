@@ -43,6 +43,8 @@ def postgresql(role: str = "primary", data: bool = True, system: str | None = SY
         "running": role != "stopped",
         "role": role,
         "holds_data": data,
+        "member": False,
+        "tablespaces": [],
         "system_identifier": system,
         "problem": None,
     }
@@ -53,7 +55,6 @@ def postgresql(role: str = "primary", data: bool = True, system: str | None = SY
         **found,
         "size_bytes": GIB if data else 22 * 2**20,
         "databases": [{"name": name, "collate": "C.UTF-8", "ctype": "C.UTF-8"} for name in names],
-        "tablespaces": [],
         "settings": dict(SETTINGS),
         "restarts": restarts_for(SETTINGS, {}),
         "refused_settings": [],
@@ -112,6 +113,11 @@ def blank(name: str = "node2") -> Server:
 
 def standby(name: str = "node2", system: str = SYSTEM) -> Server:
     return server(name, postgresql("secondary", system=system))
+
+
+def member(name: str, role: str = "primary", system: str = SYSTEM) -> Server:
+    """A node of a cluster, with the cluster's data."""
+    return finding(own(server(name, postgresql(role, system=system)), member=True), assembled=True)
 
 
 def finding(host: Server, **changes: Any) -> Server:

@@ -43,7 +43,12 @@ def test_the_plan_of_an_assembly(servers: list[dict[str, Any]]) -> None:
         "secondary": "node2",
         "refusals": [],
         "restarts": ["listen_addresses = *", "wal_log_hints = on"],
+        "erase": False,
     }
+
+
+def test_the_word_that_allows_to_erase_arrives() -> None:
+    assert assembly_plan(SERVERS, "duet", {**WANTED, "erase_secondary": "node2"})["erase"] is True
 
 
 @pytest.mark.parametrize("count", [1, 3])

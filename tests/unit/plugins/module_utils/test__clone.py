@@ -35,6 +35,8 @@ def local(role: str = "stopped", system: str | None = None, **changed: Any) -> d
         "copied": False,
         "system_identifier": system,
         "holds_data": system is not None,
+        "was_primary": False,
+        "leftovers": False,
         "free_bytes": 75 * GIB,
         **changed,
     }
@@ -60,6 +62,10 @@ PLANS = [
     pytest.param(local("secondary", SYSTEM), True, ALL, id="a standby, and erased by word"),
     pytest.param(local("primary", OTHER_SYSTEM), True, ALL, id="data, and erased by word"),
     pytest.param(local("stopped", SYSTEM, state="shut down"), True, ALL, id="a clone, and erased by word"),
+    pytest.param(local("primary", OTHER_SYSTEM, holds_data=False, was_primary=True), False, ALL, id="its data is gone"),
+    pytest.param(local("secondary", SYSTEM, leftovers=True), False, ["tidy"], id="a standby beside an old copy"),
+    pytest.param(local("stopped", SYSTEM, leftovers=True), False, ["tidy", "start"], id="stopped beside an old copy"),
+    pytest.param(local(leftovers=True), False, ALL, id="a half copy and nothing else"),
 ]
 
 
@@ -101,6 +107,17 @@ def test_every_reason_is_told_at_once() -> None:
     with pytest.raises(RefusedError) as refused:
         plan_clone(local("stopped", OTHER_SYSTEM, free_bytes=0), primary(tablespaces=["fast"]), erase=False)
     assert len(refused.value.reasons) == 3
+
+
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("system", [SYSTEM, OTHER_SYSTEM])
+@pytest.mark.parametrize("role", ["primary", "stopped"])
+def test_no_word_replaces_the_data_of_a_primary(role: str, system: str, erase: bool) -> None:
+    node = local(role, system, state="in production", was_primary=True)
+    with pytest.raises(RefusedError) as refused:
+        plan_clone(node, primary(), erase)
+    (reason,) = refused.value.reasons
+    assert "is or was the cluster's primary" in reason and "duet.backup_ha.rejoin" in reason
 
 
 @pytest.mark.parametrize(("spare", "allowed"), [(0, True), (-1, False)])
@@ -193,6 +210,14 @@ def directory(tmp_path: Path, *names: str) -> str:
 )
 def test_whether_somebody_made_something(tmp_path: Path, names: list[str], holds: bool) -> None:
     assert holds_user_data(directory(tmp_path, *names)) is holds
+
+
+def test_a_tablespace_counts_although_its_files_are_elsewhere(tmp_path: Path) -> None:
+    data = directory(tmp_path, "1", "5", "5/1259")
+    (tmp_path / "pg_tblspc").mkdir()
+    assert holds_user_data(data) is False
+    (tmp_path / "pg_tblspc" / "16400").symlink_to("/srv/fast")
+    assert holds_user_data(data) is True
 
 
 def test_without_a_data_directory_there_is_no_data(tmp_path: Path) -> None:

@@ -97,6 +97,26 @@ def test_a_node_that_was_lost_before_anything_began_is_a_reason_to_refuse() -> N
     assert outcome({"node1": CHECKED, "node2": LOST}, began=True)[0] == "in_doubt"
 
 
+ASSEMBLIES = [
+    (REFUSED, REFUSED, "refused", "failed"),
+    (CHECKED, DONE, "refused", "failed"),
+    (CHECKED, FAILED, "failed", "failed"),
+    (BUSY, REFUSED, "in_progress", "failed"),
+    (DONE, LOST, "in_doubt", "in_doubt"),
+    (DOUBT, REFUSED, "in_doubt", "in_doubt"),
+    (DONE, DONE, "done", "done"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "before", "after"), ASSEMBLIES)
+def test_what_has_changed_servers_was_not_refused(one: Node, other: Node, before: str, after: str) -> None:
+    nodes = {"node1": one, "node2": other}
+    assert outcome(nodes, began=True)[0] == before
+    assert outcome(nodes, began=True, changed=True)[0] == after
+    found = outcome_filter(nodes, "assemble", began=True, changed=True)
+    assert (found["outcome"], bool(found["reasons"])) == (after, after != "done")
+
+
 ALL = {"done": DONE, "lost": LOST, "refused": REFUSED, "failed": FAILED, "doubt": DOUBT, "busy": BUSY, "back": BACK}
 
 

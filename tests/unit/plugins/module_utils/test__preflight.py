@@ -224,6 +224,20 @@ REFUSALS = [
     ),
     pytest.param(
         full(),
+        own(server("node2", postgresql("stopped", data=False, system=OTHER_SYSTEM)), tablespaces=["/srv/fast"]),
+        WANTED,
+        ["node2 has tablespaces (/srv/fast)", "can't be replicated"],
+        id="tablespaces on the secondary",
+    ),
+    pytest.param(
+        full(),
+        full("node2"),
+        WANTED,
+        ["node2 holds databases of its own (bacula)", "backup_ha_erase_secondary: node2"],
+        id="a clone of the primary's machine",
+    ),
+    pytest.param(
+        full(),
         server("node2", postgresql(system=OTHER_SYSTEM)),
         WANTED,
         ["node2 holds databases of its own (bacula)", "copy of node1", "backup_ha_erase_secondary: node2"],

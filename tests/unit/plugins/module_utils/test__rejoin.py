@@ -46,6 +46,12 @@ def test_one_that_was_kept_is_not_kept_again(stage: Stage) -> None:
     assert stage.events == REWOUND[1:]
 
 
+def test_what_an_interrupted_copy_left_goes_when_the_server_runs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_rejoin, "remove_leftovers", lambda _directory: stage.did("tidy"), raising=False)
+    stage.run()
+    assert stage.events == [*REWOUND, "tidy"]
+
+
 def test_to_check_changes_nothing(stage: Stage) -> None:
     outcome = stage.run(check=True)
     assert stage.events == []

@@ -182,3 +182,67 @@ def test_what_is_half_made(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert _survey.half_made("main") == [str(tmp_path / name) for name in half_made]
+
+
+@pytest.mark.parametrize(
+    ("found", "present", "remembers", "member"),
+    [
+        pytest.param({"databases": ["bacula", "backup_ha"]}, [], False, True, id="the cluster's database"),
+        pytest.param({"databases": ["bacula"]}, [], False, False, id="a server of its own"),
+        pytest.param({"databases": ["bacula"]}, [], True, True, id="it was primary"),
+        pytest.param({"databases": ["bacula"]}, ["node.json", "standby.signal"], False, False, id="not copied yet"),
+        pytest.param({}, ["node.json", "standby.signal"], False, True, id="a node that nobody can ask"),
+        pytest.param({}, ["node.json"], False, False, id="a node that never was a standby"),
+        pytest.param({}, ["standby.signal"], False, False, id="somebody else's standby"),
+        pytest.param({}, [], True, True, id="stopped, and was primary"),
+    ],
+)
+def test_whose_data_is_a_cluster_s(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    found: dict[str, list[str]],
+    present: list[str],
+    remembers: bool,
+    member: bool,
+) -> None:
+    for name in present:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(_survey, "CONFIG_PATH", tmp_path / "node.json")
+    monkeypatch.setattr(_survey, "was_primary", lambda: remembers)
+    databases = {key: [{"name": name} for name in names] for key, names in found.items()}
+    assert _survey.is_member({"data_directory": str(tmp_path), **databases}) is member
+
+
+def stopped_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(_survey, "postmaster_pid", lambda _server: None)
+    return _survey.survey_server(Postgresql("15", "main", 5432, str(tmp_path)), {})
+
+
+def test_what_holds_no_data_is_no_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame for the copy, on a machine whose old data is gone."""
+    monkeypatch.setattr(_survey, "was_primary", lambda: True)
+    assert stopped_server(tmp_path, monkeypatch)["member"] is False
+    (tmp_path / "base" / "16384").mkdir(parents=True)
+    assert stopped_server(tmp_path, monkeypatch)["member"] is True
+
+
+def test_where_tablespaces_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stopped_server(tmp_path, monkeypatch)["tablespaces"] == []
+    (tmp_path / "pg_tblspc").mkdir()
+    (tmp_path / "pg_tblspc" / "16400").symlink_to("/srv/fast")
+    found = stopped_server(tmp_path, monkeypatch)
+    assert (found["tablespaces"], found["holds_data"]) == (["/srv/fast"], True)
+
+
+def test_what_a_copy_left_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_survey, "CLUSTERS", tmp_path)
+    monkeypatch.setattr(_survey, "DATA", tmp_path)
+    monkeypatch.setattr(_survey, "await_end", lambda _unit: None)
+    monkeypatch.setattr(_survey, "candidate_version", lambda: "15")
+    monkeypatch.setattr(_survey, "postmaster_pid", lambda _server: None)
+    monkeypatch.setattr(_survey, "leftover_bytes", lambda directory: 2**60 if directory == "/srv/pg" else 0)
+    monkeypatch.setattr(_survey, "_existing", lambda _path: "/")
+    assert _survey.survey_postgresql("main", {})["free_bytes"] < 2**60
+    (tmp_path / "15" / "main").mkdir(parents=True)
+    (tmp_path / "15/main/postgresql.conf").write_text("data_directory = '/srv/pg'\n", encoding="utf-8")
+    assert _survey.survey_postgresql("main", {})["free_bytes"] > 2**60
