@@ -30,7 +30,8 @@ author:
 """
 
 EXAMPLES = r"""
-- hosts: "{{ groups | duet.backup_ha.clusters(backup_ha_cluster | default('')) }}"
+- name: Show the state of clusters
+  hosts: "{{ groups | duet.backup_ha.clusters(backup_ha_cluster | default('')) }}"
 """
 
 RETURN = r"""

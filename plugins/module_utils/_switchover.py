@@ -170,18 +170,22 @@ def _next_primary(taker: str, second: dict[str, Any]) -> list[str]:
     return reasons
 
 
-def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any], limits: Limits) -> list[str]:
-    reasons = []
-    if first.get("jobs") and not limits.cancel_jobs:
-        reasons.append(
+def _jobs(giver: str, first: dict[str, Any]) -> list[str]:
+    if first.get("jobs"):
+        return [
             f"Jobs run on {giver} ({first['jobs']}), and a switchover would cut them off. Wait until they have ended, "
             "or allow it with backup_ha_on_busy: cancel."
-        )
-    elif first.get("jobs_unknown") and not limits.cancel_jobs:
-        reasons.append(
+        ]
+    if first.get("jobs_unknown"):
+        return [
             f"The workload on {giver} runs and does not say how many jobs it has, and a switchover would cut them off. "
             "Make it answer, or allow it with backup_ha_on_busy: cancel."
-        )
+        ]
+    return []
+
+
+def _surroundings(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any], limits: Limits) -> list[str]:
+    reasons = [] if limits.cancel_jobs else _jobs(giver, first)
     archive = first["postgresql"]["archive"]
     if archive["mode"] != "off" and archive["failing"]:
         reasons.append(

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import Server, Wanted, refusals, restarts
+from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import Server, Wanted, refusals
 from ansible_collections.duet.backup_ha.tests.unit.plugins.servers import (
     ENDPOINT_NAME,
     GIB,
-    SETTINGS,
     WANTED,
     blank,
     database,
@@ -299,20 +298,3 @@ def test_one_difference_gives_one_sentence(
 )
 def test_servers_that_fit_give_no_sentence(primary: Server, secondary: Server) -> None:
     assert refusals(primary, secondary, WANTED) == []
-
-
-def test_every_difference_is_told_at_once() -> None:
-    other = finding(replace(blank(), clock_offset_s=9.0), glibc="2.41", resolves={}, secret_files={PASSWORDS: 0o604})
-    assert len(refusals(full(), other, WANTED)) == 4
-
-
-@pytest.mark.parametrize("setting", sorted(SETTINGS))
-def test_a_restart_is_announced_for_what_needs_one(setting: str) -> None:
-    """A fresh Debian server listens on localhost and writes no hints."""
-    needed = {"listen_addresses": "listen_addresses = *", "wal_log_hints": "wal_log_hints = on"}
-    assert (needed.get(setting) in restarts(full())) == (setting in needed)
-
-
-def test_no_restart_is_announced_where_nothing_changes() -> None:
-    assert restarts(own(full(), restarts=[])) == []
-    assert restarts(blank()) == []

@@ -8,13 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import membership_refusals, refusals
+from ansible_collections.duet.backup_ha.plugins.module_utils._preflight import membership_refusals, refusals, restarts
 from ansible_collections.duet.backup_ha.tests.unit.plugins.servers import (
     GIB,
     MACS,
+    SETTINGS,
     WANTED,
     blank,
+    finding,
     full,
+    own,
     postgresql,
     server,
     standby,
@@ -240,3 +243,25 @@ def test_a_cluster_has_two_members(hosts: list[str], words: list[str]) -> None:
 
 def test_two_members_are_a_cluster() -> None:
     assert membership_refusals("duet", ["node1", "node2"]) == []
+
+
+@pytest.mark.parametrize("setting", sorted(SETTINGS))
+def test_a_restart_is_announced_for_what_needs_one(setting: str) -> None:
+    """A fresh Debian server listens on localhost and writes no hints."""
+    needed = {"listen_addresses": "listen_addresses = *", "wal_log_hints": "wal_log_hints = on"}
+    assert (needed.get(setting) in restarts(full())) == (setting in needed)
+
+
+def test_no_restart_is_announced_where_nothing_changes() -> None:
+    assert restarts(own(full(), restarts=[])) == []
+    assert restarts(blank()) == []
+
+
+def test_every_difference_is_told_at_once() -> None:
+    other = finding(
+        replace(blank(), clock_offset_s=9.0),
+        glibc="2.41",
+        resolves={},
+        secret_files={"/etc/bacula/bacula-dir.conf": 0o604},
+    )
+    assert len(refusals(full(), other, WANTED)) == 4
