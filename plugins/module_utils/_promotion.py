@@ -33,6 +33,8 @@ from ._system import remove_durably, systemctl, unit_is_active, write_durably
 # There from the moment when a node has become primary until it has handed over or follows another one: a node that
 # starts with it may ask to be primary again.
 PRIMARY_PATH = STATE_DIRECTORY / "primary.json"
+# A shutdown checkpoint has 114 bytes, and may cross into the next page or segment, which begins with a header.
+LAST_RECORD_BYTES = 256
 
 
 def before_start(config: NodeConfig) -> None:
@@ -93,12 +95,21 @@ def promote_here(config: NodeConfig, connection: Connection) -> None:
 
 
 def await_replay(connection: Connection, control: ControlData, timeout: float) -> str:
-    """Wait until a standby has replayed the shutdown checkpoint of the other node. Returns its replay position."""
+    """Wait until a standby has replayed the shutdown checkpoint of the other node. Returns its replay position.
+
+    That is the last record there is. Who has replayed more has it from another history, and lacks this node's.
+    """
     deadline = time.monotonic() + timeout
     wanted = parse_lsn(control.checkpoint_lsn)
     while True:
         replayed: str | None = one(connection, "SELECT pg_last_wal_replay_lsn()::text")
-        if replayed and parse_lsn(replayed) > wanted:
+        beyond = parse_lsn(replayed) - wanted if replayed else 0
+        if beyond > LAST_RECORD_BYTES:
+            raise BackupHaError(
+                f"The secondary has replayed up to {replayed}, and the primary's shutdown checkpoint, the end of its WAL, "
+                f"is at {control.checkpoint_lsn}: the secondary has WAL of its own. Rejoin it: duet.backup_ha.rejoin."
+            )
+        if replayed and beyond > 0:
             return replayed
         if time.monotonic() > deadline:
             raise DeadlineError(
