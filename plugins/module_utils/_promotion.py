@@ -14,7 +14,7 @@ from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
 from ._lsn import parse_lsn
-from ._past import drop_outvoted_histories
+from ._past import put_back_histories, set_aside_outvoted_histories
 from ._postgres import (
     Connection,
     connect_local,
@@ -40,7 +40,7 @@ LAST_RECORD_BYTES = 256
 def before_start(config: NodeConfig) -> None:
     """Run before every start of PostgreSQL: never start with the endpoint, and let one with a fork start at all."""
     _endpoint.delete(config.endpoint)
-    drop_outvoted_histories(config.postgresql.data_directory, control_data(config.postgresql))
+    set_aside_outvoted_histories(config.postgresql.data_directory, control_data(config.postgresql))
 
 
 def remember_being_primary(config: NodeConfig) -> None:
@@ -89,6 +89,7 @@ def serve(config: NodeConfig, connection: Connection) -> None:
 def promote_here(config: NodeConfig, connection: Connection) -> None:
     """Promote the local server and start serving. The caller holds the grant."""
     if in_recovery(connection):
+        put_back_histories(config.postgresql.data_directory, control_data(config.postgresql))
         request_promotion(connection)
         wait_until_writer(connection)
     serve(config, connection)
@@ -106,8 +107,9 @@ def await_replay(connection: Connection, control: ControlData, timeout: float) -
         beyond = parse_lsn(replayed) - wanted if replayed else 0
         if beyond > LAST_RECORD_BYTES:
             raise BackupHaError(
-                f"The secondary has replayed up to {replayed}, and the primary's shutdown checkpoint, the end of its WAL, "
-                f"is at {control.checkpoint_lsn}: the secondary has WAL of its own. Rejoin it: duet.backup_ha.rejoin."
+                f"The secondary has replayed up to {replayed}, and the primary's shutdown checkpoint, the end of its "
+                f"WAL, is at {control.checkpoint_lsn}: the secondary has WAL of its own. Rejoin it: "
+                "ansible-playbook duet.backup_ha.rejoin."
             )
         if replayed and beyond > 0:
             return replayed

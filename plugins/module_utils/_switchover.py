@@ -138,13 +138,15 @@ def _other_history(giver: str, first: dict[str, Any], taker: str, second: dict[s
     fork = fork_of(second, first)
     if fork:
         size = format_bytes(fork[1] - fork[0])
-        return [f"{taker} has {size} of WAL that {giver} never got, and can't follow with it. Rejoin it first: {rejoin}."]
+        return [
+            f"{taker} has {size} of WAL that {giver} never got, and can't follow with it. Rejoin it first: {rejoin}."
+        ]
     receiver = second["postgresql"].get("receiver") or {}
     receives, writes = receiver.get("timeline"), first["postgresql"].get("timeline")
     if receiver.get("status") == "streaming" and writes and receives != writes:
         return [
-            f"{taker} receives timeline {receives}, and {giver} writes timeline {writes}. Wait until {taker} has caught "
-            f"up; if it does not, rejoin it: {rejoin}."
+            f"{taker} receives timeline {receives}, and {giver} writes timeline {writes}. Wait until {taker} has "
+            f"caught up; if it does not, rejoin it: {rejoin}."
         ]
     return []
 

@@ -64,9 +64,19 @@ def test_no_start_keeps_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     deleted: list[object] = []
     monkeypatch.setattr(_endpoint, "delete", deleted.append)
     monkeypatch.setattr(_promotion, "control_data", lambda _server: None)
-    monkeypatch.setattr(_promotion, "drop_outvoted_histories", lambda *_arguments: None)
+    monkeypatch.setattr(_promotion, "set_aside_outvoted_histories", lambda *_arguments: None)
     _promotion.before_start(CONFIG)
     assert deleted == [CONFIG.endpoint]
+
+
+def test_a_promotion_by_resuming_sees_the_histories_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(_promotion, "in_recovery", lambda _session: True)
+    monkeypatch.setattr(_promotion, "control_data", lambda _server: CONTROL)
+    for name in ("put_back_histories", "request_promotion", "wait_until_writer", "serve"):
+        monkeypatch.setattr(_promotion, name, lambda *_arguments, event=name: done.append(event))
+    _promotion.promote_here(CONFIG, Session("node1"))  # type: ignore[arg-type]
+    assert done == ["put_back_histories", "request_promotion", "wait_until_writer", "serve"]
 
 
 @pytest.mark.usefixtures("state")
