@@ -25,38 +25,47 @@ class _Session(Protocol):
     def fileno(self) -> int: ...
 
 
-_lock = threading.Lock()
-_deadlines: dict[object, tuple[float, _Session]] = {}
+class _Watch(threading.Thread):
+    """One for all sessions: a critical section asks every two milliseconds, and starting a thread takes its time.
+
+    It counts its own looks: when this machine stood still, the answers were not late.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.now = 0.0
+        self.lock = threading.Lock()
+        self.blocks: dict[object, tuple[float, _Session]] = {}
+
+    def run(self) -> None:
+        while True:
+            time.sleep(LOOK_S)
+            # Under the lock, so that no block ends, and its descriptor becomes another one's, in between.
+            with self.lock:
+                self.now += LOOK_S
+                for until, session in self.blocks.values():
+                    if self.now > until:
+                        _break_off(session)
+
+
+@cache
+def _watch() -> _Watch:
+    watch = _Watch()
+    watch.start()
+    return watch
 
 
 @contextmanager
 def bounded(session: _Session, seconds: float) -> Iterator[None]:
     """Break the session off when this block takes longer; whoever waits for its answer gets the driver's error."""
-    _watch()
-    block = object()
-    with _lock:
-        _deadlines[block] = (time.monotonic() + seconds, session)
+    watch, block = _watch(), object()
+    with watch.lock:
+        watch.blocks[block] = (watch.now + seconds, session)
     try:
         yield
     finally:
-        with _lock:
-            del _deadlines[block]
-
-
-@cache
-def _watch() -> None:
-    """One thread for all: a critical section asks every two milliseconds, and starting a thread takes its time."""
-    threading.Thread(target=_break_off_for_ever, daemon=True).start()
-
-
-def _break_off_for_ever() -> None:
-    while True:
-        time.sleep(LOOK_S)
-        # Under the lock, so that no block ends, and its descriptor becomes another one's, in between.
-        with _lock:
-            for deadline, session in _deadlines.values():
-                if time.monotonic() > deadline:
-                    _break_off(session)
+        with watch.lock:
+            del watch.blocks[block]
 
 
 def _break_off(session: _Session) -> None:
