@@ -148,6 +148,8 @@ def _status(as_json: bool) -> int:
         _say("  If the other node is lost and switched off: backup-ha resume --alone")
     if observed.get("unusable"):
         _say("  A rewind was interrupted, and PostgreSQL must not start: backup-ha rejoin")
+    if database.get("outvoted"):
+        _say(f"  left behind by timeline {database['outvoted']['timeline']} of the other node, which has newer data")
     for unit, state in observed["services"].items():
         _say(f"  {unit}: {state['active']}")
     return 0

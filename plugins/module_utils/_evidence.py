@@ -18,11 +18,13 @@ from typing import Any
 
 from . import _endpoint
 from ._config import NodeConfig
+from ._control import ControlData
 from ._errors import BackupHaError, UnreachableError, first_line
 from ._lsn import parse_lsn
 from ._observe import has_cluster_database, observe_replication
 from ._operation import read_operation
 from ._parameters import describe_too_small
+from ._past import find_outvoter
 from ._postgres import Connection, SessionError, connect_peer, control_data, in_recovery, one
 from ._promotion import was_primary
 from ._system import run
@@ -136,6 +138,7 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
     recovering = facts["in_recovery"]
     receiver = facts["receiver"] or {}
     received = one(connection, "SELECT pg_last_wal_receive_lsn()::text") if recovering else None
+    control = control_data(config.postgresql)
     segment_size = int(one(connection, "SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'"))
     known = [lsn for lsn in (received, facts["replay_lsn"]) if lsn]
     position = max(known, key=parse_lsn) if known else None
@@ -148,7 +151,10 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
         "system_identifier": facts["system_identifier"],
         "received": position,
         "replayed": facts["replay_lsn"],
-        "too_small": describe_too_small(config.node, _with_control(config, facts)),
+        "too_small": describe_too_small(config.node, _with_control(config, facts, control)),
+        "outvoted": find_outvoter(
+            config.postgresql.data_directory, control, facts["timeline"], facts["replay_lsn"] if recovering else None
+        ),
         "paused": bool(recovering and one(connection, "SELECT pg_is_wal_replay_paused()")),
         "was_primary": was_primary(),
         "began_to_take_over": began_to_take_over(config.node, read_operation()),
@@ -162,9 +168,8 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
     }
 
 
-def _with_control(config: NodeConfig, facts: dict[str, Any]) -> dict[str, Any]:
-    server = config.postgresql
-    return {"unit": server.unit, "settings": facts["settings"], "control": control_data(server).as_dict()}
+def _with_control(config: NodeConfig, facts: dict[str, Any], control: ControlData) -> dict[str, Any]:
+    return {"unit": config.postgresql.unit, "settings": facts["settings"], "control": control.as_dict()}
 
 
 def began_to_take_over(node: str, record: dict[str, Any] | None) -> bool:

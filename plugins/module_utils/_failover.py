@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ._loss import Loss, control_file, describe_loss, estimate_loss, refused_by_loss, seen_by_ssh
+from ._timeline import describe_outvoted, go_on_outvoted
 
 NOT_READY, ANSWERS, PROVEN_DOWN, UNREACHABLE = "not_ready", "answers", "proven_down", "unreachable"
 NO_WRITER = ("secondary", "stopped", "none")
@@ -111,6 +112,9 @@ def _unready(evidence: dict[str, Any]) -> list[str]:
         return [f"{node} has never been a copy of this cluster's primary: it lacks the database backup_ha."]
     if not local["timeline"] or not local["replayed"]:
         return [f"What {node} has replayed is unknown (timeline {local['timeline']}, position {local['replayed']})."]
+    if local["outvoted"]:
+        known = [describe_outvoted(node, peer, local["outvoted"]), f"Bring {peer} back. {go_on_outvoted(node, peer)}"]
+        return _other_history(evidence) or known
     if local["was_primary"] and not (local["streamed"] or local["began_to_take_over"]):
         return [
             f"{node} was the primary itself and has followed nobody since it started. If {peer} is lost and switched "

@@ -21,6 +21,7 @@ from contextlib import suppress
 
 from . import _endpoint
 from ._config import NodeConfig
+from ._control import ControlData
 from ._errors import (
     BackupHaError,
     DeadlineError,
@@ -32,6 +33,7 @@ from ._errors import (
     problem_of,
 )
 from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
+from ._handover_plan import plan_give
 from ._postgres import (
     Connection,
     SessionError,
@@ -58,39 +60,7 @@ from ._promotion import (
 )
 from ._resume import resume
 
-GIVE_STEPS = (
-    "checkpoint",
-    "stop_workload",
-    "stop_primary",
-    "await_replay",
-    "promote_secondary",
-    "release_endpoint",
-    "start_standby",
-)
 ARM_TIMEOUT_S = 15.0
-
-
-def plan_give(local_role: str, local_state: str, peer_in_recovery: bool) -> list[str]:
-    """The steps that are left for the giving node. Pure.
-
-    ``local_role`` as in observe_node(), ``local_state`` as in the control file. Every interrupted prefix of a
-    handover is one of the cases below, so running it again finishes it.
-    """
-    if local_role == "primary":
-        if not peer_in_recovery:
-            raise RefusedError("Nothing was changed.", ["Both nodes accept writes. Stop one of them."])
-        return list(GIVE_STEPS)
-    if not peer_in_recovery:
-        return ["release_endpoint", "start_standby"] if local_role == "stopped" else []
-    if local_role == "stopped" and local_state == "shut down":
-        return list(GIVE_STEPS[GIVE_STEPS.index("await_replay") :])
-    raise RefusedError(
-        "Nothing was changed.",
-        [
-            f"This node does not accept writes (it is {local_role}, its control file says '{local_state}') and neither "
-            "does the other one. Run backup-ha resume on the node that was the primary."
-        ],
-    )
 
 
 def give(config: NodeConfig, terms: Terms) -> Progress:
@@ -141,9 +111,10 @@ def _surrender(config: NodeConfig, peer: Connection, steps: list[str], budget: B
         if "checkpoint" in steps:
             _prepare(config, peer, budget, progress)
         began = time.monotonic()
-        _let_go(config, peer, steps, budget, progress)
+        control, deadline = _let_go(config, peer, steps, budget, progress)
         progress.begin("promote_secondary")
         forget_having_been_primary()
+        _require_stopped(config, control, deadline)
         asked = _ask_for_promotion(config, peer)
     except RefusedError:
         raise  # nothing has been stopped
@@ -178,8 +149,10 @@ def _prepare(config: NodeConfig, peer: Connection, budget: Budget, progress: Pro
         raise budget.abandon(f"No time is left for the stop of {config.node}")
 
 
-def _let_go(config: NodeConfig, peer: Connection, steps: list[str], budget: Budget, progress: Progress) -> None:
-    """Stop serving, and prove that the other node has everything."""
+def _let_go(
+    config: NodeConfig, peer: Connection, steps: list[str], budget: Budget, progress: Progress
+) -> tuple[ControlData, float]:
+    """Stop serving, and prove that the other node has everything. Returns the end, and until when it counts."""
     timeout = min(budget.terms.timeout, max(0.1, budget.left))
     deadline = time.monotonic() + timeout
     if "stop_primary" in steps:
@@ -190,12 +163,22 @@ def _let_go(config: NodeConfig, peer: Connection, steps: list[str], budget: Budg
         if not stop_fast(config.postgresql, timeout):
             raise DeadlineError(f"PostgreSQL did not stop within {timeout:.0f} s.")
         progress.measure("stop_s", began)
+        progress.stopping = False
         progress.done("stop_primary")
     control = control_data(config.postgresql)
     if not control.stopped_cleanly_as_writer:
         raise BackupHaError(f"PostgreSQL's control file says '{control.state}' instead of 'shut down'.")
     await_replay(peer, control, max(0.1, deadline - time.monotonic()))
     progress.done("await_replay")
+    return control, deadline
+
+
+def _require_stopped(config: NodeConfig, control: ControlData, deadline: float) -> None:
+    """This process may have stood still meanwhile, and somebody have told this node to go on alone."""
+    if time.monotonic() > deadline:
+        raise DeadlineError(f"The time without a writer was over before {config.peer} could be promoted.")
+    if postmaster_pid(config.postgresql) is not None or control_data(config.postgresql) != control:
+        raise BackupHaError(f"PostgreSQL on {config.node} has been started meanwhile.")
 
 
 def _require_armed(config: NodeConfig, peer: Connection) -> None:

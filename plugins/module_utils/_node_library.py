@@ -17,6 +17,7 @@ LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
 COMMAND = Path("/usr/bin/backup-ha")
 NODE_MODULES = (
     "_abstain",
+    "_bounded",
     "_cli",
     "_clone",
     "_config",

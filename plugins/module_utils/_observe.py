@@ -14,11 +14,12 @@ from typing import Any
 
 from . import _endpoint
 from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
+from ._control import ControlData
 from ._errors import BackupHaError, first_line
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
 from ._parameters import STANDBY_MINIMUMS
-from ._past import read_past
+from ._past import find_outvoter, read_past
 from ._postgres import (
     SUPERUSER,
     Connection,
@@ -163,6 +164,7 @@ def observe_postgresql(server: Postgresql) -> dict[str, Any]:
     if observed["control"] and not observed["accepting"]:
         observed["settings"] = _configured(server)
     observed["past"] = _observe_past(server, observed)
+    observed["outvoted"] = _observe_outvoter(server, observed)
     return observed
 
 
@@ -195,6 +197,19 @@ def _observe_past(server: Postgresql, observed: dict[str, Any]) -> list[dict[str
     except OSError:  # WAL comes and goes while it is looked at
         return []
     return [asdict(stretch) for stretch in past]
+
+
+def _observe_outvoter(server: Postgresql, observed: dict[str, Any]) -> dict[str, Any] | None:
+    """The timeline that left this node's data out, on a node that does not write itself."""
+    if not observed["control"] or (observed["running"] and not observed.get("in_recovery")):
+        return None
+    control = ControlData(**observed["control"])
+    timeline = max(control.timeline, control.recovery_timeline, observed.get("timeline") or 0)
+    reached = observed.get("replay_lsn") or max(control.recovery_lsn, control.checkpoint_lsn, key=parse_lsn)
+    try:
+        return find_outvoter(server.data_directory, control, timeline, reached)
+    except OSError:
+        return None
 
 
 def _is_in_production(control: dict[str, Any] | None) -> bool:

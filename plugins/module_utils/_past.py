@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
+from ._config import STATE_DIRECTORY
 from ._control import ControlData
-from ._lsn import parse_lsn
-from ._system import remove_durably
-from ._timeline import Stretch, history_file, parse_history, segment_number, timeline_at
+from ._lsn import format_lsn, parse_lsn
+from ._system import remove_durably, write_durably
+from ._timeline import Stretch, history_file, outvoter, parse_history, segment_number, timeline_at
+
+# Timeline histories that left this node out, by the system that they are of.
+OUTVOTED_DIRECTORY = STATE_DIRECTORY / "outvoted"
 
 
 def read_past(data_directory: str, control_timeline: int, lsn: int, segment_bytes: int) -> list[Stretch]:
@@ -25,17 +31,48 @@ def read_past(data_directory: str, control_timeline: int, lsn: int, segment_byte
     return parse_history(path.read_text(encoding="utf-8") if path.exists() else "", timeline)
 
 
-def drop_outvoted_histories(data_directory: str, control: ControlData) -> None:
-    """Remove what makes a standby with a fork refuse to start: histories that it received and that leave it out.
+def set_aside_outvoted_histories(data_directory: str, control: ControlData) -> None:
+    """Move away what makes a standby with a fork refuse to start: histories that it received and that leave it out.
 
-    They are copies of the primary's files, which sends them again. PostgreSQL takes the newest one for its goal at
-    start, "is not a child of this server's history" (xlogrecovery.c); one that runs already only says so in its log.
+    PostgreSQL takes the newest one for its goal at start, "is not a child of this server's history" (xlogrecovery.c);
+    one that runs already only says so in its log. They are kept, because when the primary is gone nothing else on this
+    node proves that it was left behind.
     """
     for path in Path(data_directory, "pg_wal").glob("*.history"):
-        timeline = int(path.stem, 16)
-        past = parse_history(path.read_text(encoding="utf-8"), timeline)
-        if timeline > max(control.timeline, control.recovery_timeline) and leaves_out(past, control):
+        timeline, text = int(path.stem, 16), path.read_text(encoding="utf-8")
+        newer = timeline > max(control.timeline, control.recovery_timeline)
+        if newer and leaves_out(parse_history(text, timeline), control):
+            write_durably(_aside(control) / path.name, text)
             remove_durably(path)
+
+
+def put_back_histories(data_directory: str, control: ControlData) -> None:
+    """Before a promotion: PostgreSQL gives the new timeline a number that none of the histories it sees has."""
+    wal = Path(data_directory, "pg_wal")
+    for path in _aside(control).glob("*.history"):
+        target = wal / path.name
+        if not target.exists():
+            write_durably(target, path.read_text(encoding="utf-8"))
+            os.chown(target, wal.stat().st_uid, wal.stat().st_gid)
+
+
+def find_outvoter(data_directory: str, control: ControlData, timeline: int, lsn: str | None) -> dict[str, Any] | None:
+    """The timeline that the other node began without what this standby has replayed; None when none is known.
+
+    ``timeline`` and ``lsn`` are what its server or its control file names.
+    """
+    if not lsn:
+        return None
+    reached = parse_lsn(lsn)
+    own = read_past(data_directory, timeline, reached, control.segment_bytes)
+    folders = (Path(data_directory, "pg_wal"), _aside(control))
+    heard = [path for folder in folders for path in folder.glob("*.history")]
+    found = outvoter(own, reached, [parse_history(p.read_text(encoding="utf-8"), int(p.stem, 16)) for p in heard])
+    return {"timeline": found.timeline, "since": format_lsn(found.begin)} if found else None
+
+
+def _aside(control: ControlData) -> Path:
+    return OUTVOTED_DIRECTORY / control.system_identifier
 
 
 def leaves_out(past: list[Stretch], control: ControlData) -> bool:

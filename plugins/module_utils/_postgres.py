@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._bounded import bounded
 from ._config import DATABASE, REPLICATION_ROLE, TLS_DIRECTORY, NodeConfig, Postgresql
 from ._control import ControlData, parse_control_data
 from ._errors import BackupHaError, DeadlineError, UnreachableError, first_line
@@ -38,6 +39,8 @@ PID_FILE_LINES = 8
 _NOT_YET_ENDED = ("active", "deactivating", "reloading")
 # Our own sessions must never hang on synchronous replication, nor on a lock somebody forgot.
 SESSION_OPTIONS = "-c synchronous_commit=local -c statement_timeout=10s -c lock_timeout=5s"
+# For one that is frozen; longer than its own time-outs, which say more.
+ANSWER_S = 15.0
 # The other node must notice in seconds, not hours, that a power cut ended a session: its lock ends with it.
 PEER_OPTIONS = (
     "-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 -c tcp_user_timeout=3000"
@@ -131,13 +134,15 @@ def connect_cluster_database(server: Postgresql) -> Connection:
 
 def one(connection: Connection, query: str, *parameters: Any) -> Any:
     """The first column of the first row; None when there is no row."""
-    row = connection.execute(query, parameters or None).fetchone()
+    with bounded(connection, ANSWER_S):
+        row = connection.execute(query, parameters or None).fetchone()
     return row[0] if row else None
 
 
 def rows(connection: Connection, query: str, *parameters: Any) -> list[dict[str, Any]]:
     """Every row as a dictionary, by column name."""
-    cursor = connection.execute(query, parameters or None)
+    with bounded(connection, ANSWER_S):
+        cursor = connection.execute(query, parameters or None)
     names = [column.name for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 

@@ -10,11 +10,12 @@ import time
 from typing import Any
 
 from . import _endpoint
+from ._bounded import bounded
 from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
 from ._lsn import parse_lsn
-from ._past import drop_outvoted_histories
+from ._past import put_back_histories, set_aside_outvoted_histories
 from ._postgres import (
     Connection,
     connect_local,
@@ -33,12 +34,16 @@ from ._system import remove_durably, systemctl, unit_is_active, write_durably
 # There from the moment when a node has become primary until it has handed over or follows another one: a node that
 # starts with it may ask to be primary again.
 PRIMARY_PATH = STATE_DIRECTORY / "primary.json"
+# A shutdown checkpoint has 114 bytes, and may cross into the next page or segment, which begins with a header.
+LAST_RECORD_BYTES = 256
+# A secondary that answers is told apart from one that stands still.
+GRACE_S = 0.5
 
 
 def before_start(config: NodeConfig) -> None:
     """Run before every start of PostgreSQL: never start with the endpoint, and let one with a fork start at all."""
     _endpoint.delete(config.endpoint)
-    drop_outvoted_histories(config.postgresql.data_directory, control_data(config.postgresql))
+    set_aside_outvoted_histories(config.postgresql.data_directory, control_data(config.postgresql))
 
 
 def remember_being_primary(config: NodeConfig) -> None:
@@ -57,11 +62,14 @@ def was_primary() -> bool:
 
 def request_promotion(connection: Connection) -> None:
     """Ask a standby to promote, without waiting: pg_promote's own wait looks only every 100 ms."""
-    connection.execute("SELECT pg_promote(false)")
+    one(connection, "SELECT pg_promote(false)")
 
 
 def wait_until_writer(connection: Connection) -> None:
-    """Without a bound: a requested promotion can't be called off, so the locks must be held until it has happened."""
+    """Without a bound while it answers: a requested promotion can't be called off; the locks must be held till then.
+
+    One that does not answer any more ends the session, and so this wait.
+    """
     while in_recovery(connection):
         time.sleep(0.002)
 
@@ -87,25 +95,37 @@ def serve(config: NodeConfig, connection: Connection) -> None:
 def promote_here(config: NodeConfig, connection: Connection) -> None:
     """Promote the local server and start serving. The caller holds the grant."""
     if in_recovery(connection):
+        put_back_histories(config.postgresql.data_directory, control_data(config.postgresql))
         request_promotion(connection)
         wait_until_writer(connection)
     serve(config, connection)
 
 
 def await_replay(connection: Connection, control: ControlData, timeout: float) -> str:
-    """Wait until a standby has replayed the shutdown checkpoint of the other node. Returns its replay position."""
+    """Wait until a standby has replayed the shutdown checkpoint of the other node. Returns its replay position.
+
+    That is the last record there is. Who has replayed more has it from another history, and lacks this node's.
+    """
     deadline = time.monotonic() + timeout
     wanted = parse_lsn(control.checkpoint_lsn)
-    while True:
-        replayed: str | None = one(connection, "SELECT pg_last_wal_replay_lsn()::text")
-        if replayed and parse_lsn(replayed) > wanted:
-            return replayed
-        if time.monotonic() > deadline:
-            raise DeadlineError(
-                f"The secondary replayed up to {replayed}; the primary's shutdown checkpoint is at "
-                f"{control.checkpoint_lsn}, and it did not arrive within {timeout:.0f} s."
-            )
-        time.sleep(0.002)
+    with bounded(connection, timeout + GRACE_S):
+        while True:
+            replayed: str | None = one(connection, "SELECT pg_last_wal_replay_lsn()::text")
+            beyond = parse_lsn(replayed) - wanted if replayed else 0
+            if beyond > LAST_RECORD_BYTES:
+                raise BackupHaError(
+                    f"The secondary has replayed up to {replayed}, and the primary's shutdown checkpoint, the end of "
+                    f"its WAL, is at {control.checkpoint_lsn}: the secondary has WAL of its own. Rejoin it: "
+                    "ansible-playbook duet.backup_ha.rejoin."
+                )
+            if replayed and beyond > 0:
+                return replayed
+            if time.monotonic() > deadline:
+                raise DeadlineError(
+                    f"The secondary replayed up to {replayed}; the primary's shutdown checkpoint is at "
+                    f"{control.checkpoint_lsn}, and it did not arrive within {timeout:.0f} s."
+                )
+            time.sleep(0.002)
 
 
 def demotion_plan(observed: dict[str, Any]) -> list[str]:

@@ -68,7 +68,7 @@ def fork_of(node: dict[str, Any], writer: dict[str, Any]) -> tuple[int, int] | N
     """From where to where this standby's WAL is its own; None when, as far as is known, the writer has all of it."""
     mine, theirs = node["postgresql"], writer["postgresql"]
     receiver = mine.get("receiver") or {}
-    same = mine.get("system_identifier") in (None, theirs.get("system_identifier"))
+    same = len({_system_of(mine), _system_of(theirs)} - {None}) <= 1
     follows = receiver.get("status") == "streaming" and receiver.get("timeline") == theirs.get("timeline")
     if not same or follows or not mine.get("past") or not theirs.get("past"):
         return None
@@ -78,3 +78,9 @@ def fork_of(node: dict[str, Any], writer: dict[str, Any]) -> tuple[int, int] | N
     known = [mine.get("lsn"), mine.get("replay_lsn"), control.get("recovery_lsn"), control.get("checkpoint_lsn")]
     end = max((parse_lsn(lsn) for lsn in known if lsn), default=0)
     return (since[0].begin, end) if since and end > since[0].begin else None
+
+
+def _system_of(database: dict[str, Any]) -> str | None:
+    """A server that does not run has only its control file to tell."""
+    told: str | None = database.get("system_identifier") or (database.get("control") or {}).get("system_identifier")
+    return told

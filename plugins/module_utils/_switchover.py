@@ -12,6 +12,7 @@ from ._config import PRIMARY_TARGET, REPLICATION_ROLE, slot_name
 from ._forecast import Forecast, forecast_of, forecast_refusals
 from ._lsn import format_bytes
 from ._parameters import describe_too_small
+from ._standby_health import fork_of
 
 ROOM_BYTES = 512 * 1024 * 1024
 # What a message takes on its way counts as a difference of the clocks, too.
@@ -106,11 +107,12 @@ def refusals(nodes: dict[str, dict[str, Any] | None], limits: Limits = Limits())
     ]
     if shut:
         return shut
+    other_history = [] if interrupted_target(nodes) else _other_history(giver, first, taker, second)
     if first["role"] == "stopped" or interrupted_target(nodes):
-        return _identity(giver, first, taker, second)
+        return _identity(giver, first, taker, second) + other_history
     reasons = (
         _identity(giver, first, taker, second)
-        + _replication(giver, first, taker, second, limits)
+        + (other_history or _replication(giver, first, taker, second, limits))
         + _surroundings(giver, first, taker, second, limits)
         + _next_primary(taker, second)
     )
@@ -124,6 +126,28 @@ def _identity(giver: str, first: dict[str, Any], taker: str, second: dict[str, A
     theirs = (second["postgresql"]["control"] or {}).get("system_identifier")
     if ours != theirs:
         return [f"{taker} is not a standby of {giver}: its system identifier is {theirs}, {giver}'s is {ours}."]
+    return []
+
+
+def _other_history(giver: str, first: dict[str, Any], taker: str, second: dict[str, Any]) -> list[str]:
+    """Promoted from another history than the primary's, the secondary would lack what was written since they parted.
+
+    It may stream all the same: one with a fork does so for moments, up to the fork, and its lag is small.
+    """
+    rejoin = "ansible-playbook duet.backup_ha.rejoin"
+    fork = fork_of(second, first)
+    if fork:
+        size = format_bytes(fork[1] - fork[0])
+        return [
+            f"{taker} has {size} of WAL that {giver} never got, and can't follow with it. Rejoin it first: {rejoin}."
+        ]
+    receiver = second["postgresql"].get("receiver") or {}
+    receives, writes = receiver.get("timeline"), first["postgresql"].get("timeline")
+    if receiver.get("status") == "streaming" and writes and receives != writes:
+        return [
+            f"{taker} receives timeline {receives}, and {giver} writes timeline {writes}. Wait until {taker} has "
+            f"caught up; if it does not, rejoin it: {rejoin}."
+        ]
     return []
 
 

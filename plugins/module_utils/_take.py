@@ -37,6 +37,9 @@ def take(config: NodeConfig) -> Progress:
                 _await_promotion(config, connection)
             except RefusedError:
                 raise
+            except SessionError as error:
+                _see_who_serves(config)
+                raise BackupHaError(f"PostgreSQL on {config.node} does not answer any more.") from error
             except BackupHaError:
                 _see_who_serves(config)
                 raise

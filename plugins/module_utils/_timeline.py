@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ._lsn import parse_lsn
 
@@ -65,6 +66,29 @@ def timeline_at(past: list[Stretch], lsn: int) -> int:
     2
     """
     return next(part.timeline for part in past if lsn >= part.begin and (part.end is None or lsn < part.end))
+
+
+def outvoter(own: list[Stretch], reached: int, heard: list[list[Stretch]]) -> Stretch | None:
+    """The newest timeline, of those heard of, that leaves out what was replayed here last. Pure."""
+    here = timeline_at(own, reached - 1)
+    newer = [past for past in heard if past[-1].timeline > own[-1].timeline]
+    without = [past[-1] for past in newer if timeline_at(past, reached - 1) != here]
+    return max(without, key=lambda stretch: stretch.timeline, default=None)
+
+
+def describe_outvoted(node: str, peer: str, outvoted: dict[str, Any]) -> str:
+    return (
+        f"{node} was left behind: timeline {outvoted['timeline']} of {peer} began at {outvoted['since']} without what "
+        f"{node} has, and what was written since is only on {peer}."
+    )
+
+
+def go_on_outvoted(node: str, peer: str) -> str:
+    """No fence and no bound of bytes speaks of that loss; the word that gives the other node up does."""
+    return (
+        f"If {peer} is lost for good, everything that was written there since is lost with it; to go on with what "
+        f"{node} has, run on {node}: backup-ha resume --alone"
+    )
 
 
 def same_number(own: list[Stretch], other: list[Stretch]) -> bool:

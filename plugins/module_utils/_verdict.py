@@ -22,6 +22,7 @@ from ._config import ENDPOINT_UNIT, slot_name
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
 from ._standby_health import fork_of, secondary_reasons
+from ._timeline import describe_outvoted, go_on_outvoted
 
 HEALTHY, DEGRADED, FAILED = "healthy", "degraded", "failed"
 SPLIT, UNASSEMBLED, UNKNOWN = "split", "unassembled", "unknown"
@@ -96,7 +97,7 @@ def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silen
     reasons = [f"No node that answers accepts writes: {', '.join(_state(n, o) for n, o in nodes.items() if o)}."]
     reasons += [f"{name} waits: {node['waits']}." for name, node in nodes.items() if node and node.get("waits")]
     reasons += [said for name, node in nodes.items() if node for said in describe_too_small(name, node["postgresql"])]
-    reasons += _silence(silent) + _operation_reasons(nodes)
+    reasons += _outvoted_reasons(nodes) + _silence(silent) + _operation_reasons(nodes)
     followed = _followed_node(nodes)
     if followed in silent:
         reasons.append(f"The secondary still streams from {followed}: it serves, and only this control node misses it.")
@@ -108,12 +109,21 @@ def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silen
     return Verdict(cluster, FAILED, reasons=reasons, next=_next_without_writer(nodes))
 
 
+def _outvoted_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
+    found = {name: node["postgresql"].get("outvoted") for name, node in nodes.items() if node}
+    left = {name: outvoted for name, outvoted in found.items() if outvoted}
+    return [describe_outvoted(name, other, left[name]) for name in left for other in nodes if other != name]
+
+
 def _next_while_silent(silent: str, secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
     """A former primary goes on alone, a secondary takes over; whoever is neither can do nothing."""
     back = f"Bring {silent} back: it resumes by itself."
     if secondary is None:
         return f"{back} {_next_without_writer(nodes)}"
-    if (nodes[secondary] or {}).get("waits"):
+    node = nodes[secondary] or {}
+    if node["postgresql"].get("outvoted"):
+        return f"{back} {go_on_outvoted(secondary, silent)}"
+    if node.get("waits"):
         return f"{back} If it is lost and switched off for good, run on {secondary}: backup-ha resume --alone"
     return (
         f"{back} If it is lost: ansible-playbook duet.backup_ha.failover (without a control node, on {secondary}: "

@@ -121,7 +121,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._forecast import compare
-from ansible_collections.duet.backup_ha.plugins.module_utils._handover import give, local_role, plan_give
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover import give, local_role
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover_plan import plan_give
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._operation import kept_alive
 from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (

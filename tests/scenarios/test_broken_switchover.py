@@ -117,6 +117,27 @@ def test_the_primary_dies_after_it_has_stopped(watch: Watch) -> None:
     watch.over(switch_over, primary=cluster.primary)
 
 
+def test_the_secondary_freezes_after_the_primary_has_stopped(watch: Watch) -> None:
+    """Its kernel confirms that the connection lives, and nothing answers."""
+    cluster, lab = watch.cluster, watch.cluster.lab
+
+    def switch_over() -> None:
+        with frozen_replay(cluster):
+            running = lab.start("switchover", "-e", "backup_ha_switchover_timeout=10")
+            within(60, lambda: stopped(cluster), "the primary has stopped")
+            lab.sh(cluster.secondary, "pkill -STOP -u postgres")
+        within(15, lambda: lab.accepts_writes(cluster.primary), "the old primary serves while the other node is frozen")
+        outcome = running.wait()
+        serves(cluster)
+        is_clear(outcome)
+        assert "Switchover of duet: rolled_back." in outcome.said, outcome
+        lab.sh(cluster.secondary, "pkill -CONT -u postgres")
+        cluster.settle(cluster.primary)
+        lab.play("switchover").check()
+
+    watch.over(switch_over, primary=cluster.secondary)
+
+
 def test_a_promotion_that_answers_late_is_waited_for(watch: Watch) -> None:
     """Once it is requested it can't be called off, so no deadline ends the wait."""
     cluster, lab = watch.cluster, watch.cluster.lab

@@ -30,6 +30,7 @@ def silent() -> Evidence:
             "replayed": RECEIVED,
             "paused": False,
             "too_small": [],
+            "outvoted": None,
             "was_primary": False,
             "began_to_take_over": False,
             "streamed": True,

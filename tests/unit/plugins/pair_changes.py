@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ansible_collections.duet.backup_ha.plugins.module_utils._lsn import parse_lsn
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node
 
@@ -50,6 +51,22 @@ def receives_nothing(nodes: dict[str, Node | None]) -> None:
 
 def waits_to_receive(nodes: dict[str, Node | None]) -> None:
     secondary(nodes)["postgresql"]["receiver"]["status"] = "waiting"
+
+
+def follows_another_timeline(nodes: dict[str, Node | None]) -> None:
+    """The primary was promoted, and the secondary streams for a moment from the timeline before."""
+    worlds.promoted(primary(nodes), parse_lsn(worlds.LSN))
+
+
+def has_a_fork(nodes: dict[str, Node | None]) -> None:
+    """The same, with WAL that the primary never got: it streams, up to where the two parted."""
+    worlds.promoted(primary(nodes), 0x3000000)
+
+
+def stopped_before_a_fork(nodes: dict[str, Node | None]) -> None:
+    """The primary is stopped cleanly, as an interrupted switchover leaves it, and the other one has a fork."""
+    nodes["node1"] = worlds.promoted(worlds.stopped("node1", "shut down"), 0x3000000)
+    receives_nothing(nodes)
 
 
 def through_another_slot(nodes: dict[str, Node | None]) -> None:

@@ -110,6 +110,7 @@ class World:
             "was_primary": lambda: False,
             "read_operation": lambda: None,
             "control_data": lambda _server: ControlData("in archive recovery", "0/3000028", 1, "7", False, True),
+            "find_outvoter": lambda *_arguments: None,
             "connect_peer": self.connect_peer,
             "in_recovery": lambda _session: bool(self.peer),
             "ask_port": lambda address, _port: self.ports.get(address, "silent"),

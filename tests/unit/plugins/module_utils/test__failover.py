@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 WORD = Wishes(primary_is_off=True)
 FENCE = Wishes(can_fence=True)
+LEFT_BEHIND = {"timeline": 4, "since": "0/3400000"}
 FINDINGS = [
     pytest.param(evidences.silent(), UNREACHABLE, "node2 gets no answer, and nobody", id="silence"),
     pytest.param(
@@ -141,6 +142,18 @@ FINDINGS = [
         id="an interrupted failover",
     ),
     pytest.param(
+        changed(evidences.refused(), local={"outvoted": LEFT_BEHIND, "was_primary": True, "streamed": False}),
+        NOT_READY,
+        "timeline 4 of node1 began at 0/3400000 without what node2 has",
+        id="a fork",
+    ),
+    pytest.param(
+        changed(evidences.standby(timeline=4), local={"outvoted": LEFT_BEHIND}),
+        NOT_READY,
+        "Let node1 go on instead",
+        id="a fork, and the other node is there",
+    ),
+    pytest.param(
         evidences.standby(timeline=4), NOT_READY, "node1 is on timeline 4, node2 only on 3", id="a newer timeline"
     ),
     pytest.param(
@@ -183,6 +196,11 @@ REFUSALS = [
     pytest.param(evidences.refused(), Wishes(max_loss_bytes=0), ["can't be known"]),
     pytest.param(evidences.standby(), Wishes(max_loss_bytes=0), []),
     pytest.param(changed(evidences.refused(), local={"synchronous": True}), Wishes(), []),
+    pytest.param(
+        changed(evidences.silent(), local={"outvoted": LEFT_BEHIND}),
+        Wishes(True, 2**40, True),
+        ["Bring node1 back", "everything that was written there since is lost", "on node2: backup-ha resume --alone"],
+    ),
     pytest.param(
         changed(evidences.refused(), local={"synchronous": True, "latest_end": "0/3500001"}), Wishes(), ["1 bytes"]
     ),

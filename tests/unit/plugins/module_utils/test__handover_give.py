@@ -18,6 +18,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     RolledBackError,
     UnreachableError,
 )
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover_plan import GIVE_STEPS
 from ansible_collections.duet.backup_ha.plugins.module_utils._prelude import Budget, Terms
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session, Stage
 
@@ -33,7 +34,7 @@ def test_the_order_of_a_handover(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
     progress = _handover.give(CONFIG, TERMS)
     assert stage.events == [*BEFORE_STOP, *REQUEST, "wait_until_writer", *AFTER]
-    assert [step["step"] for step in progress.steps] == list(_handover.GIVE_STEPS)
+    assert [step["step"] for step in progress.steps] == list(GIVE_STEPS)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,8 @@ def test_a_stop_that_takes_too_long_puts_the_old_primary_back(monkeypatch: pytes
 def test_without_a_clean_stop_nobody_is_promoted(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     stage = Stage(monkeypatch)
     stage.state = state
-    monkeypatch.setattr(_handover, "plan_give", lambda *_seen: list(_handover.GIVE_STEPS))
+    monkeypatch.setattr(_handover, "plan_give", lambda *_seen: list(GIVE_STEPS))
+    monkeypatch.setattr(_handover, "postmaster_pid", lambda _server: None if stage.events[2:] else 42)
     with pytest.raises(BackupHaError, match=f"control file says '{state}' instead of 'shut down'"):
         _handover.give(CONFIG, TERMS)
     assert stage.events[-1] == "resume"

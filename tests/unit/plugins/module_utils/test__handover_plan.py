@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import RefusedError
-from ansible_collections.duet.backup_ha.plugins.module_utils._handover import GIVE_STEPS, plan_give
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover_plan import GIVE_STEPS, plan_give
 
 ROLES = ("primary", "secondary", "stopped")
 # Every state that pg_controldata knows.

@@ -64,9 +64,19 @@ def test_no_start_keeps_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     deleted: list[object] = []
     monkeypatch.setattr(_endpoint, "delete", deleted.append)
     monkeypatch.setattr(_promotion, "control_data", lambda _server: None)
-    monkeypatch.setattr(_promotion, "drop_outvoted_histories", lambda *_arguments: None)
+    monkeypatch.setattr(_promotion, "set_aside_outvoted_histories", lambda *_arguments: None)
     _promotion.before_start(CONFIG)
     assert deleted == [CONFIG.endpoint]
+
+
+def test_a_promotion_by_resuming_sees_the_histories_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(_promotion, "in_recovery", lambda _session: True)
+    monkeypatch.setattr(_promotion, "control_data", lambda _server: CONTROL)
+    for name in ("put_back_histories", "request_promotion", "wait_until_writer", "serve"):
+        monkeypatch.setattr(_promotion, name, lambda *_arguments, event=name: done.append(event))
+    _promotion.promote_here(CONFIG, Session("node1"))  # type: ignore[arg-type]
+    assert done == ["put_back_histories", "request_promotion", "wait_until_writer", "serve"]
 
 
 @pytest.mark.usefixtures("state")
@@ -105,7 +115,17 @@ CONTROL = ControlData("shut down", "0/3000028", 1, "7", False, True)
 
 
 @pytest.mark.usefixtures("clock")
-@pytest.mark.parametrize("positions", [["0/3000029"], [None, "0/3000028", "0/30000A0"]])
+@pytest.mark.parametrize("position", ["0/3000129", "0/3002028", "0/5000000"])
+def test_who_has_replayed_more_than_there_is_has_another_history(
+    monkeypatch: pytest.MonkeyPatch, position: str
+) -> None:
+    monkeypatch.setattr(_promotion, "one", lambda _connection, _query: position)
+    with pytest.raises(BackupHaError, match=f"has replayed up to {position}, .* at 0/3000028: .*duet.backup_ha.rejoin"):
+        await_replay(Session("node2"), CONTROL, timeout=1.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("positions", [["0/3000029"], ["0/30000C8"], [None, "0/3000028", "0/30000A0"]])
 def test_the_shutdown_checkpoint_is_replayed_when_replay_is_past_its_begin(
     monkeypatch: pytest.MonkeyPatch, positions: list[str | None]
 ) -> None:

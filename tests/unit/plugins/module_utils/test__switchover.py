@@ -20,7 +20,9 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.pair_changes import (
     behind_on_the_wire,
     clock,
     does_not_say_its_jobs,
+    follows_another_timeline,
     foreign_streamers,
+    has_a_fork,
     lets_nobody_in,
     nearly_full,
     not_a_copy,
@@ -33,6 +35,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.pair_changes import (
     runs_jobs,
     secondary,
     secondary_has_the_endpoint,
+    stopped_before_a_fork,
     through_another_slot,
     waits_to_receive,
 )
@@ -75,6 +78,21 @@ REFUSALS = [
     ),
     pytest.param(
         waits_to_receive, ["node2 does not stream from node1", "waiting", "needs a secondary"], id="receiver waits"
+    ),
+    pytest.param(
+        follows_another_timeline,
+        ["node2 receives timeline 1, and node1 writes timeline 2", "duet.backup_ha.rejoin"],
+        id="streams from an older timeline",
+    ),
+    pytest.param(
+        has_a_fork,
+        ["node2 has 77.2 KiB of WAL that node1 never got", "duet.backup_ha.rejoin"],
+        id="streams up to its fork",
+    ),
+    pytest.param(
+        stopped_before_a_fork,
+        ["node2 has 77.2 KiB of WAL that node1 never got", "duet.backup_ha.rejoin"],
+        id="a fork beside a primary that has stopped",
     ),
     pytest.param(
         through_another_slot, ["node2", "'somebodys'", "instead of 'backup_ha_node2'"], id="through another slot"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import (
     _endpoint,
@@ -184,6 +185,23 @@ def test_whose_giver_died_in_between_asks_to_go_on(monkeypatch: pytest.MonkeyPat
     refused_taking(taker, BackupHaError)
     assert "forget" not in taker.events
     assert taker.events[-2] == "start --no-block backup-ha-resume.service"
+
+
+@pytest.mark.parametrize("giver_serves", [True, False])
+def test_whose_own_server_stands_still_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, giver_serves: bool
+) -> None:
+    """Its session was broken off. Whoever of the two is to go on is asked for as after a death."""
+
+    def break_off(now: float) -> tuple[bool, bool]:
+        if now >= 3:
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        return now >= 1, True
+
+    taker = Taker(monkeypatch, break_off)
+    taker.giver_serves = giver_serves
+    assert str(refused_taking(taker, BackupHaError)) == "PostgreSQL on node2 does not answer any more."
+    assert taker.events[-2] == ("forget" if giver_serves else "start --no-block backup-ha-resume.service")
 
 
 def test_a_promotion_at_the_moment_when_the_grant_ends_is_a_promotion(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node, Nodes, both, changed, shut_out
 
+LEFT_BEHIND = {"timeline": 2, "since": "0/3000000"}
 ASSEMBLE = "duet.backup_ha.assemble"
 
 
@@ -243,6 +244,13 @@ TABLE = [
         ["node2 follows", "node1 does not answer"],
         "ansible-playbook duet.backup_ha.failover (without a control node, on node2: backup-ha failover)",
         id="the primary is gone",
+    ),
+    pytest.param(
+        both(None, worlds.changed(without_streaming(), "postgresql", "outvoted", to=LEFT_BEHIND)),
+        FAILED,
+        ["node2 was left behind: timeline 2 of node1 began at 0/3000000", "node1 does not answer"],
+        "Bring node1 back: it resumes by itself. If node1 is lost for good",
+        id="the primary is gone, and the secondary has a fork",
     ),
     pytest.param(
         both(None, worlds.changed(without_streaming(), "waits", to="the other node does not answer")),

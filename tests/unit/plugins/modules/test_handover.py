@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _handover
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
+from ansible_collections.duet.backup_ha.plugins.module_utils._handover_plan import GIVE_STEPS
 from ansible_collections.duet.backup_ha.plugins.modules import handover
 from ansible_collections.duet.backup_ha.tests.unit.plugins.modules.conftest import Run
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session, Stage
@@ -36,7 +37,7 @@ def is_planned(found: dict[str, Any], steps: list[str]) -> bool:
 
 
 def test_a_primary_gives_everything(stage: Stage, run_module: Run) -> None:
-    assert is_planned(rehearse(run_module, "give"), list(_handover.GIVE_STEPS))
+    assert is_planned(rehearse(run_module, "give"), list(GIVE_STEPS))
     assert stage.events == []
 
 
