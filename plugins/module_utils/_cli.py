@@ -9,9 +9,11 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Callable
 
 from . import _endpoint, _failover_command, _promotion
 from ._abstain import abstain
+from ._agent import work
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
@@ -58,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     rejoined.add_argument(
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
     )
+    commands.add_parser("agent", help="(unit) look once a second, and do what is needed")
     commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
@@ -87,25 +90,34 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "before-start":
         return _before_start()
     config = require_config()
+    if options.command in _UNITS:
+        _UNITS[options.command](config, options)
+        return 0
     if options.command == "failover":
         return _failover_command.run_command(config, options)
     if options.command == "resume":
         answer = resume(config, options.patience or FOREVER_S, options.alone)
         _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
         return 0 if answer in _SAID else 1
-    if options.command == "rejoin":
-        return _rejoin(config, options)
-    if options.command == "abstain":
-        abstain(config)
-    elif options.command == "clone":
-        run_and_report(config, options.erase, options.timeout)
-    elif options.verb == "take":
+    return _rejoin(config, options)
+
+
+def _keep_endpoint(config: NodeConfig, options: argparse.Namespace) -> None:
+    if options.verb == "take":
         _promotion.endpoint_take_unit(config)
     elif options.verb == "linger":
         _promotion.endpoint_linger(config)
     else:
         _endpoint.delete(config.endpoint)
-    return 0
+
+
+# What only systemd's units call.
+_UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], None]] = {
+    "agent": lambda config, _options: work(config),
+    "abstain": lambda config, _options: abstain(config),
+    "clone": lambda config, options: run_and_report(config, options.erase, options.timeout),
+    "endpoint": _keep_endpoint,
+}
 
 
 def _before_start() -> int:

@@ -21,6 +21,7 @@ PRIMARY_TARGET = "backup-ha-primary.target"
 ENDPOINT_UNIT = "backup-ha-endpoint.service"
 RESUME_UNIT = "backup-ha-resume.service"
 ABSTAIN_UNIT = "backup-ha-abstain.service"
+AGENT_UNIT = "backup-ha-agent.service"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,16 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class AgentConfig:
+    """What the agent is to do. ``synchronous`` is off, preferred or required; times in seconds, 0 for never."""
+
+    synchronous: str = "off"
+    sync_grace: float = 10.0
+    isolation_timeout: float = 15.0
+    isolation_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class NodeConfig:
     """One node as it sees itself."""
 
@@ -81,6 +92,7 @@ class NodeConfig:
     endpoint: Endpoint
     workload: Workload = field(default_factory=lambda: Workload("none"))
     max_loss_bytes: int | None = None  # what a failover may lose; None: see _failover.py
+    agent: AgentConfig = field(default_factory=AgentConfig)
 
     @property
     def slot(self) -> str:
@@ -104,9 +116,7 @@ def slot_name(node: str) -> str:
 def parse_config(data: dict[str, Any]) -> NodeConfig:
     """Build the configuration from its JSON document; a missing key is named by its path."""
     try:
-        workload: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.get("workload", {}).items()
-        }
+        workload, agent = _tuples(data.get("workload", {})), _tuples(data.get("agent", {}))
         return NodeConfig(
             cluster=data["cluster"],
             node=data["node"],
@@ -117,9 +127,14 @@ def parse_config(data: dict[str, Any]) -> NodeConfig:
             endpoint=Endpoint(**data["endpoint"]),
             workload=Workload(**workload) if workload else Workload("none"),
             max_loss_bytes=data.get("max_loss_bytes"),
+            agent=AgentConfig(**agent),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise BackupHaError(f"{CONFIG_PATH} is not a node description: {error}.") from error
+
+
+def _tuples(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
 
 
 def _at(data: dict[str, Any], path: str) -> Any:

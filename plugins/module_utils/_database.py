@@ -32,6 +32,9 @@ _TABLES = {
     "file": """CREATE TABLE backup_ha.file (
         path text PRIMARY KEY, kind text NOT NULL, mode int NOT NULL, owner text NOT NULL, "group" text NOT NULL,
         content bytea NOT NULL, digest text NOT NULL, captured timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    "protection": """CREATE TABLE backup_ha.protection (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, node text NOT NULL, timeline int NOT NULL,
+        protected boolean NOT NULL, since timestamptz NOT NULL DEFAULT clock_timestamp(), why text NOT NULL)""",
     "probe": """CREATE TABLE backup_ha.probe (
         asked_by text PRIMARY KEY, asked timestamptz NOT NULL DEFAULT clock_timestamp())""",
 }

@@ -27,6 +27,7 @@ from ._parameters import describe_too_small
 from ._past import find_outvoter
 from ._postgres import Connection, SessionError, connect_peer, control_data, in_recovery, one
 from ._promotion import was_primary
+from ._protection import is_lossless, read_word
 from ._system import run
 
 TAKING_OVER = ("promote", "serve")
@@ -144,6 +145,9 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
     position = max(known, key=parse_lsn) if known else None
     now = time.time()
     silent_s = receiver.get("silent_s")
+    last_message = now - silent_s if silent_s is not None else None
+    last_wal = _written(config.postgresql.data_directory, facts["timeline"], position, segment_size)
+    heard = max((at for at in (last_message, last_wal) if at), default=None)
     return {
         "role": "secondary" if recovering else "primary",
         "member": has_cluster_database(connection),
@@ -160,11 +164,11 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
         "began_to_take_over": began_to_take_over(config.node, read_operation()),
         # A receiver that only tries begins at a segment's first byte.
         "streamed": bool(received and parse_lsn(received) % segment_size),
-        "synchronous": bool(one(connection, "SELECT current_setting('synchronous_standby_names')")),
+        "synchronous": is_lossless(config, read_word(config), facts["timeline"], heard and now - heard),
         "receiver": receiver.get("status"),
         "latest_end": receiver.get("latest_end_lsn"),
-        "last_message": now - silent_s if silent_s is not None else None,
-        "last_wal": _written(config.postgresql.data_directory, facts["timeline"], position, segment_size),
+        "last_message": last_message,
+        "last_wal": last_wal,
     }
 
 

@@ -19,7 +19,8 @@ class Loss:
     """WAL of the primary that is missing here, as far as anybody can know.
 
     ``exact``: the primary's own last position is known; else ``missing_bytes`` is the least that is missing, None when
-    nothing is known. ``heard`` (epoch seconds) is when the primary was last heard from.
+    nothing is known. ``heard`` (epoch seconds) is when the primary was last heard from. ``synchronous``: whatever it
+    acknowledged is here, so what is missing was promised to nobody.
     """
 
     missing_bytes: int | None
@@ -71,6 +72,8 @@ def _missing(evidence: dict[str, Any]) -> tuple[int | None, bool]:
 
 
 def refused_by_loss(evidence: dict[str, Any], loss: Loss) -> list[str]:
+    if loss.synchronous:  # what is missing was promised to nobody
+        return []
     option = "--max-loss-bytes, in the playbook backup_ha_max_loss_bytes"
     if loss.missing_bytes is not None and loss.missing_bytes > loss.limit_bytes:
         least = "" if loss.exact else "at least "
@@ -78,10 +81,10 @@ def refused_by_loss(evidence: dict[str, Any], loss: Loss) -> list[str]:
             f"Of what {evidence['peer']} wrote, {least}{loss.missing_bytes} bytes ({format_bytes(loss.missing_bytes)}) "
             f"are missing on {evidence['node']}; {loss.limit_bytes} may be lost ({option})."
         ]
-    if not loss.exact and not loss.synchronous and loss.limit_bytes == 0:
+    if not loss.exact and loss.limit_bytes == 0:
         return [
             f"Nothing may be lost ({option}), and what {evidence['peer']} wrote last can't be known: replication is "
-            "asynchronous."
+            "asynchronous, or the primary may have gone on alone."
         ]
     return []
 
@@ -94,10 +97,10 @@ def describe_loss(peer: str, node: str, loss: Loss) -> list[str]:
         lines = [f"Nothing that {peer} wrote is missing on {node}."]
     else:
         lines = [f"{node} has everything that {peer} is known to have written."]
+    if loss.synchronous:
+        return [*lines, f"What {peer} acknowledged is on {node}: commits waited for it."]
     if loss.exact:
         return lines
-    if loss.synchronous:
-        return [*lines, f"Replication is synchronous: what {peer} acknowledged is here."]
     if loss.heard is None:
         return [*lines, f"When {node} last heard from {peer} is unknown, and so is what that accepted since."]
     at = time.strftime("%H:%M:%S", time.localtime(loss.heard))

@@ -17,6 +17,8 @@ LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
 COMMAND = Path("/usr/bin/backup-ha")
 NODE_MODULES = (
     "_abstain",
+    "_agent",
+    "_agent_decision",
     "_bounded",
     "_cli",
     "_clone",
@@ -41,6 +43,7 @@ NODE_MODULES = (
     "_past",
     "_postgres",
     "_promotion",
+    "_protection",
     "_rejoin",
     "_rejoin_facts",
     "_rejoin_outcome",

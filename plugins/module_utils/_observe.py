@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._config import DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
+from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
 from ._control import ControlData
 from ._errors import BackupHaError, first_line
 from ._lsn import format_lsn, lsn_distance, parse_lsn
@@ -32,6 +32,7 @@ from ._postgres import (
     postmaster_pid,
     rows,
 )
+from ._protection import read_word
 from ._system import run, unit_states
 from ._unusable import read_unusable
 
@@ -84,6 +85,7 @@ def observe_node(
     """Everything `status` and the guards need to know about one node.
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
+    agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
     waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
     here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
@@ -101,13 +103,19 @@ def observe_node(
         "endpoint": None,
         "jobs": None,
         "jobs_unknown": False,
+        "agent": None,
+        "protection": None,
         "waits": read_waiting(),
         "unusable": read_unusable() is not None,
         "operation": read_operation(),
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
     if config and server:
-        observed["services"] = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units])
+        units = [PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units]
+        observed["services"] = unit_states([*units, AGENT_UNIT])
+        observed["agent"] = observed["services"].pop(AGENT_UNIT)["active"]
+        if config.agent.synchronous != "off":
+            observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
         if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):

@@ -64,6 +64,7 @@ def _write_once(address: str, port: int, password: str, ca: str) -> int:
         sslmode="verify-full",
         sslrootcert=ca,
         connect_timeout=2,
+        options="-c synchronous_commit=local",  # whether commits wait for the secondary is not what is asked here
         application_name="backup-ha probe",
     ) as connection:
         row = connection.execute(_WRITE, (f"{os.uname().nodename}",)).fetchone()

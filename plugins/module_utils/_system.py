@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -65,6 +66,15 @@ def await_end(unit: str, limit: float = 60.0) -> None:
 
 def systemctl(verb: str, *units: str, timeout: float = 90.0) -> None:
     run(["systemctl", verb, *units], timeout=timeout)
+
+
+def notify(state: str) -> None:
+    """Tell systemd how this service is (sd_notify(3)); nothing where nobody listens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.sendall(state.encode())
 
 
 @contextmanager

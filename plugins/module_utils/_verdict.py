@@ -18,9 +18,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ._config import ENDPOINT_UNIT, slot_name
+from ._config import AGENT_UNIT, ENDPOINT_UNIT, slot_name
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
+from ._protection_health import idle_agents, protection_reasons
 from ._standby_health import fork_of, secondary_reasons
 from ._timeline import describe_outvoted, go_on_outvoted
 
@@ -167,7 +168,7 @@ def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary:
     writer = nodes[primary] or {}
     broken = _service_reasons(primary, writer)
     weak = secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None)
-    weak += _operation_reasons(nodes) + _version_reasons(nodes)
+    weak += protection_reasons(primary, nodes) + _operation_reasons(nodes) + _version_reasons(nodes)
     if broken:
         return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: backup-ha resume")
     if weak:
@@ -249,4 +250,7 @@ def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[st
         return f"Raise the parameters on {secondary} as said above."
     if node["role"] == "stopped":
         return f"On {secondary}: systemctl start {node['postgresql'].get('unit', 'postgresql')}"
+    idle = idle_agents(nodes)
+    if idle:
+        return f"On {idle[0]}: systemctl start {AGENT_UNIT}"
     return "Wait a moment and look again; if it stays, journalctl -u 'postgresql@*' on the secondary says why."

@@ -21,6 +21,7 @@ EVERYTHING = [
     "database backup_ha",
     "table backup_ha.history",
     "table backup_ha.file",
+    "table backup_ha.protection",
     "table backup_ha.probe",
 ]
 MADE_BY = {
@@ -30,6 +31,7 @@ MADE_BY = {
     r"CREATE DATABASE backup_ha ": "database backup_ha",
     r"CREATE TABLE backup_ha\.history ": "table backup_ha.history",
     r"CREATE TABLE backup_ha\.file ": "table backup_ha.file",
+    r"CREATE TABLE backup_ha\.protection ": "table backup_ha.protection",
     r"CREATE TABLE backup_ha\.probe ": "table backup_ha.probe",
 }
 

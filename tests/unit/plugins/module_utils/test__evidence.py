@@ -98,14 +98,15 @@ class World:
             "receive": "0/30134E0",
             "wal_segment_size": "16777216",
             "paused": False,
-            "synchronous": "",
         }
         self.peer: Exception | bool = UnreachableError("PostgreSQL on node2 does not answer: timed out")
         self.ports: dict[str, str] = {}
         self.held_here = False
+        self.word: dict[str, Any] | None = None
         replaced: dict[str, Any] = {
             "observe_replication": lambda _session: self.facts,
             "one": self.one,
+            "read_word": lambda _config: self.word,
             "has_cluster_database": lambda _session: True,
             "was_primary": lambda: False,
             "read_operation": lambda: None,

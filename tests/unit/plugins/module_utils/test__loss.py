@@ -68,7 +68,7 @@ def test_when_the_primary_was_last_heard(
         (Loss(10, False, BEGAN, 7.0, False, 99), "at least 10 bytes", "Nothing"),
         (Loss(None, False, BEGAN, 7.0, False, 99), "(7 s ago) can't be known", "Missing"),
         (Loss(None, False, None, None, False, 99), "last heard from node1 is unknown", "s ago"),
-        (Loss(0, False, BEGAN, 7.0, True, 0), "what node1 acknowledged is here", "can't be known"),
+        (Loss(0, False, BEGAN, 7.0, True, 0), "What node1 acknowledged is on node2", "can't be known"),
     ],
 )
 def test_the_loss_in_words(loss: Loss, said: str, unsaid: str) -> None:

@@ -1,0 +1,263 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node's agent: looks once a second, decides (_agent_decision.py) and acts. Without it nothing is less safe.
+
+It adds what nobody else is there to do: to let commits wait for the secondary or not, and to end a primary that was
+outvoted while it slept, or that nobody reaches.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from . import _endpoint
+from ._agent_decision import Action, Memory, Peer, Seen, decide
+from ._config import CONFIG_PATH, Endpoint, NodeConfig
+from ._errors import BackupHaError, UnreachableError, problem_of
+from ._evidence import ask_port
+from ._postgres import (
+    Connection,
+    SessionError,
+    connect_cluster_database,
+    connect_local,
+    connect_peer,
+    in_recovery,
+    one,
+    rows,
+    start,
+    stop_at_once,
+    stop_fast,
+    timeline_of,
+    write_standby_signal,
+)
+from ._promotion import forget_having_been_primary
+from ._protection import LAST_WORD, change_setting, give_word, kind_of_setting
+from ._system import notify, run
+
+PASS_S = 1.0
+STOP_S = 5.0
+LIBRARY = Path(__file__).parent
+
+_LOOK = f"""
+SELECT r.recovering, current_setting('synchronous_standby_names') AS setting,
+       CASE WHEN NOT r.recovering THEN pg_current_wal_flush_lsn()::text END AS written,
+       CASE WHEN NOT r.recovering
+            THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
+       s.state, s.flush_lsn::text AS flushed, w.node, w.timeline AS word_timeline, w.protected
+  FROM (SELECT pg_is_in_recovery() AS recovering) AS r
+  LEFT JOIN pg_stat_replication AS s ON s.application_name = %s
+  LEFT JOIN ({LAST_WORD}) AS w ON true
+ ORDER BY s.state = 'streaming' DESC NULLS LAST LIMIT 1"""
+
+
+class Agent:
+    """The sessions and the memory between two looks."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._config = config
+        self._memory = Memory()
+        self._session: Connection | None = None
+        self._checkpoint: Connection | None = None
+        self._counts_from: str | None = None
+        self._timeline: int | None = None
+        self._said = ""
+
+    def once(self) -> None:
+        """One look and what follows from it. What can't be done now is tried again a second later."""
+        try:
+            self._memory, action = decide(self._config.agent, self._memory, self._look())
+            if action:
+                self._do(action)
+            self._said = ""
+        except (BackupHaError, SessionError, OSError) as error:
+            self._forget_sessions()
+            self._say_once(problem_of(error) if not isinstance(error, OSError) else str(error))
+
+    def _look(self) -> Seen:
+        at = time.monotonic()
+        try:
+            if self._session is None or self._session.closed:
+                self._session = connect_cluster_database(self._config.postgresql)
+            found = rows(self._session, _LOOK, self._config.peer)[0]
+        except UnreachableError:
+            self._forget_sessions()
+            return Seen(at, "none")
+        setting = kind_of_setting(self._config, found["setting"])
+        if found["recovering"]:
+            return Seen(at, "secondary", setting=setting)
+        streams = found["state"] == "streaming"
+        self._await_checkpoint(found["timeline"])
+        peer = None if streams else ask_peer(self._config)
+        return Seen(
+            at,
+            "primary",
+            timeline=found["timeline"],
+            setting=setting,
+            counts_from=self._counts_from,
+            begun=self._checkpoint is not None,
+            declared=(found["node"], found["word_timeline"], found["protected"])
+            == (self._config.node, found["timeline"], True),
+            word=bool(found["protected"]),
+            streams=streams,
+            written=found["written"],
+            flushed=found["flushed"],
+            peer=peer,
+            witness=ask_witnesses(self._config) if peer and not peer.answers else None,
+        )
+
+    def _do(self, action: Action) -> None:
+        if action.name == "enforce":
+            self._enforce()
+        elif action.name == "declare":
+            give_word(self._own(), self._config.node, True, f"everything up to {self._counts_from} has arrived")
+            say(f"Commits are protected: they wait for {self._config.peer}, which has everything.")
+        elif action.name == "release":
+            self._release(action.why)
+        else:
+            say(f"This node stops serving: {action.why}.")
+            stop_serving(self._config, for_good=action.name == "follow")
+
+    def _enforce(self) -> None:
+        """Let commits wait, and begin the checkpoint that tells since when all of them do.
+
+        Whether a commit waits is decided by a flag that the checkpointer sets when it reads its configuration anew
+        (PostgreSQL 15, syncrep.c, SyncRepUpdateSyncStandbysDefined). It may be in the middle of a checkpoint; the next
+        one begins after that. A session that has the new value was begun after the server had told everybody.
+        """
+        change_setting(self._config, self._own(), on=True)
+        if one(self._own(), "SELECT pg_is_in_recovery()"):
+            return
+        session = connect_local(self._config.postgresql)
+        if kind_of_setting(self._config, one(session, "SHOW synchronous_standby_names")) != "ours":
+            session.close()
+            return
+        session.execute("SET statement_timeout = 0")
+        session.pgconn.send_query(b"CHECKPOINT")
+        self._checkpoint = session
+
+    def _await_checkpoint(self, timeline: int) -> None:
+        """Without waiting: whether the checkpoint has ended meanwhile."""
+        if timeline != self._timeline:
+            self._timeline, self._counts_from = timeline, None
+            self._drop_checkpoint()
+        if self._checkpoint is None:
+            return
+        self._checkpoint.pgconn.consume_input()
+        if not self._checkpoint.pgconn.is_busy():
+            result = self._checkpoint.pgconn.get_result()
+            self._drop_checkpoint()
+            if result is not None and result.error_message == b"":
+                self._counts_from = one(self._own(), "SELECT pg_current_wal_flush_lsn()::text")
+
+    def _release(self, why: str) -> None:
+        """The word first, so that no commit that does not wait comes before it."""
+        self._counts_from = None
+        self._drop_checkpoint()
+        if not one(self._own(), "SELECT pg_is_in_recovery()"):
+            give_word(self._own(), self._config.node, False, why)
+            say(f"Commits do not wait for {self._config.peer} any more: {why}.")
+        change_setting(self._config, self._own(), on=False)
+
+    def _own(self) -> Connection:
+        if self._session is None:
+            raise UnreachableError("The local PostgreSQL does not answer.")
+        return self._session
+
+    def _drop_checkpoint(self) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+            self._checkpoint = None
+
+    def _forget_sessions(self) -> None:
+        self._drop_checkpoint()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _say_once(self, problem: str) -> None:
+        if problem != self._said:
+            say(problem)
+            self._said = problem
+
+
+def say(line: str) -> None:
+    """To the journal."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def ask_peer(config: NodeConfig) -> Peer:
+    """Whether the other node's machine answers, and on which timeline its server writes, if it has this one's data."""
+    if ask_port(config.peer_address, config.postgresql.port) == "silent":
+        return Peer(answers=False)
+    try:
+        with connect_peer(config) as peer, connect_local(config.postgresql) as local:
+            identifier = "SELECT system_identifier::text FROM pg_control_system()"
+            writes = not in_recovery(peer) and one(peer, identifier) == one(local, identifier)
+            return Peer(True, timeline_of(peer) if writes else None)
+    except (UnreachableError, SessionError):
+        return Peer(answers=True)
+
+
+def ask_witnesses(config: NodeConfig) -> bool | None:
+    """Whether anybody answers who is there in any case; None when nobody is known."""
+    witnesses = config.agent.isolation_addresses or gateways(config.address)
+    return any(answers(address, config.endpoint) for address in witnesses) if witnesses else None
+
+
+def gateways(address: str) -> tuple[str, ...]:
+    """The default gateways of the address's family."""
+    family = f"-{ipaddress.ip_address(address).version}"
+    routes: list[dict[str, Any]] = json.loads(run(["ip", family, "-json", "route", "show", "default"]) or "[]")
+    return tuple(route["gateway"] for route in routes if "gateway" in route)
+
+
+def answers(address: str, endpoint: Endpoint) -> bool:
+    """By ping, or as a neighbour: not every gateway answers to ping."""
+    if "1 received" in run(["ping", "-n", "-c", "1", "-W", "0.5", address], timeout=3, check=False):
+        return True
+    wanted, own = ipaddress.ip_address(address), ipaddress.ip_address(endpoint.address)
+    near = ipaddress.ip_interface(f"{endpoint.address}/{endpoint.prefix}").network
+    if wanted.version != own.version or wanted not in near:
+        return False
+    try:
+        return _endpoint.probe(Endpoint(address, endpoint.prefix, endpoint.interface, "")) is not None
+    except OSError:  # the interface is down
+        return False
+
+
+def stop_serving(config: NodeConfig, for_good: bool) -> None:
+    """The address first, then the server, whose end ends everything that belongs to a primary.
+
+    ``for_good``: another node is primary now, and this one does not ask to go on when it starts again.
+    """
+    _endpoint.delete(config.endpoint)
+    if for_good:
+        forget_having_been_primary()
+    write_standby_signal(config.postgresql)
+    if not stop_fast(config.postgresql, STOP_S) and not stop_at_once(config.postgresql, STOP_S):
+        raise BackupHaError("PostgreSQL does not end.")
+    start(config.postgresql)
+
+
+def fingerprint() -> tuple[int, ...]:
+    """Changes when the library or this node's description is replaced."""
+    return tuple(path.stat().st_mtime_ns for path in (LIBRARY, CONFIG_PATH))
+
+
+def work(config: NodeConfig) -> None:
+    """For ever, or until there is a new library or description: systemd starts the agent again with that."""
+    agent, begun_with = Agent(config), fingerprint()
+    while fingerprint() == begun_with:
+        began = time.monotonic()
+        agent.once()
+        notify("READY=1\nWATCHDOG=1")
+        time.sleep(max(0.05, PASS_S - (time.monotonic() - began)))
+    say(f"The agent ({os.getpid()}) ends, because it was replaced.")
