@@ -200,6 +200,21 @@ node:
         workload_s: {type: float, description: How long the workload's last stop on this node took.}
     unusable: {type: bool, description: Whether a rewind of this node was begun and has not ended. PostgreSQL must
       not start then.}
+    agent: {type: str, sample: active, description: The state of the unit C(backup-ha-agent.service).}
+    protection:
+      description: Whether commits wait for the secondary; empty where they are not wanted to.
+      type: dict
+      contains:
+        wanted: {type: str, sample: preferred, description: What C(backup_ha_synchronous) says.}
+        word:
+          description: The last word about it in the stream; empty when there was none yet.
+          type: dict
+          contains:
+            node: {type: str, description: The primary that gave it.}
+            timeline: {type: int, description: The timeline that it is about.}
+            protected: {type: bool, description: Whether commits wait.}
+            since: {type: float, description: "Since when, in epoch seconds."}
+            why: {type: str, description: Why.}
     waits: {type: str, description: "Why a former primary stays read-only, while it asks whether it may go on."}
     versions: {type: dict, description: The versions of C(postgresql) and C(workload).}
 outcome:

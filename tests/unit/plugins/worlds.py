@@ -115,6 +115,8 @@ def _node(name: str, role: str, postgresql: dict[str, Any], serves: bool) -> Nod
         "endpoint": {"address": ENDPOINT, "held": serves},
         "jobs": 0 if serves else None,
         "jobs_unknown": False,
+        "agent": "active",
+        "protection": None,
         "operation": None,
         "unusable": False,
         "versions": {"workload": "9.6.7", "postgresql": VERSION if postgresql["running"] else None},
