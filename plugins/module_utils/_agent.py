@@ -67,6 +67,7 @@ class Agent:
         self._checkpoint: Connection | None = None
         self._counts_from: str | None = None
         self._timeline: int | None = None
+        self._gateways = gateways(config.address)
         self._said = ""
 
     def once(self) -> None:
@@ -109,8 +110,17 @@ class Agent:
             written=found["written"],
             flushed=found["flushed"],
             peer=peer,
-            witness=ask_witnesses(self._config) if peer and not peer.answers else None,
+            witness=self._ask_witnesses() if peer and not peer.answers else None,
         )
+
+    def _ask_witnesses(self) -> bool | None:
+        """Whether anybody answers who is there in any case; None when nobody is known.
+
+        An interface that goes down takes the route to the gateway with it, so gateways are remembered.
+        """
+        self._gateways = gateways(self._config.address) or self._gateways
+        witnesses = self._config.agent.isolation_addresses or self._gateways
+        return any(answers(address, self._config.endpoint) for address in witnesses) if witnesses else None
 
     def _do(self, action: Action) -> None:
         if action.name == "enforce":
@@ -204,12 +214,6 @@ def ask_peer(config: NodeConfig) -> Peer:
             return Peer(True, timeline_of(peer) if writes else None)
     except (UnreachableError, SessionError):
         return Peer(answers=True)
-
-
-def ask_witnesses(config: NodeConfig) -> bool | None:
-    """Whether anybody answers who is there in any case; None when nobody is known."""
-    witnesses = config.agent.isolation_addresses or gateways(config.address)
-    return any(answers(address, config.endpoint) for address in witnesses) if witnesses else None
 
 
 def gateways(address: str) -> tuple[str, ...]:

@@ -34,11 +34,13 @@ class _Watch(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.now = 0.0
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self.blocks: dict[object, tuple[float, _Session]] = {}
 
     def run(self) -> None:
         while True:
+            with self.lock:
+                self.lock.wait_for(lambda: self.blocks)
             time.sleep(LOOK_S)
             # Under the lock, so that no block ends, and its descriptor becomes another one's, in between.
             with self.lock:
@@ -61,6 +63,7 @@ def bounded(session: _Session, seconds: float) -> Iterator[None]:
     watch, block = _watch(), object()
     with watch.lock:
         watch.blocks[block] = (watch.now + seconds, session)
+        watch.lock.notify()
     try:
         yield
     finally:

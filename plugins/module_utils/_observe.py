@@ -111,9 +111,7 @@ def observe_node(
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
     if config and server:
-        units = [PRIMARY_TARGET, ENDPOINT_UNIT, server.unit, *config.workload.units]
-        observed["services"] = unit_states([*units, AGENT_UNIT])
-        observed["agent"] = observed["services"].pop(AGENT_UNIT)["active"]
+        observed.update(_observe_units(config))
         if config.agent.synchronous != "off":
             observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
@@ -128,6 +126,11 @@ def _count_jobs(config: NodeConfig) -> dict[str, Any]:
     said = _say(config.workload.jobs_command)
     known = said is not None and said.isdigit()
     return {"jobs": int(said or 0) if known else None, "jobs_unknown": bool(config.workload.jobs_command) and not known}
+
+
+def _observe_units(config: NodeConfig) -> dict[str, Any]:
+    states = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units, AGENT_UNIT])
+    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states}
 
 
 def role_of(database: dict[str, Any]) -> str:
