@@ -112,7 +112,7 @@ def _keep_endpoint(config: NodeConfig, options: argparse.Namespace) -> None:
 
 
 # What only systemd's units call.
-_UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], None]] = {
+_UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], object]] = {
     "agent": lambda config, _options: work(config),
     "abstain": lambda config, _options: abstain(config),
     "clone": lambda config, options: run_and_report(config, options.erase, options.timeout),
