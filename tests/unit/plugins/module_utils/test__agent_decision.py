@@ -208,7 +208,7 @@ def test_the_word_is_never_a_lie(config: AgentConfig, events: list[tuple[str, in
     pair = Pair(config)
     for event, seconds in [*events, ("heal", 0), ("quick", 0), ("idle", 8)]:
         pair.befall(event)
-        for _ in range(seconds):
+        for _second in range(seconds):
             pair.second()
             assert not pair.word or pair.acknowledged <= pair.flushed, pair
             pair.memory, action = decide(config, pair.memory, pair.look())

@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the agent does, in which order, and what it asks."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.duet.backup_ha.plugins.module_utils import _agent, _endpoint
+from ansible_collections.duet.backup_ha.plugins.module_utils._agent_decision import Peer
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import Endpoint
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
+
+ENDPOINT = Endpoint("198.18.0.10", 24, "eth0", "")
+
+
+class Stage:
+    """Everything around the agent, which notes what happens; ``found`` is what its one query gives."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.events: list[Any] = []
+        self.found: dict[str, Any] = {
+            "recovering": False,
+            "setting": '"node2"',
+            "written": "0/5000000",
+            "timeline": 3,
+            "state": "streaming",
+            "flushed": "0/5000000",
+            "node": "node1",
+            "word_timeline": 3,
+            "protected": True,
+        }
+        self.stops = True
+        self.busy = False
+        self.error = b""
+        self.new_value = '"node2"'
+        self.peer = Peer(answers=False)
+        session: Any = SimpleNamespace(closed=False, close=lambda: None, execute=self.events.append, pgconn=self)
+        replaced: dict[str, Any] = {
+            "connect_cluster_database": lambda _server: session,
+            "connect_local": lambda _server: session,
+            "rows": lambda _session, _query, _peer: [self.found],
+            "one": self.one,
+            "ask_peer": lambda _config: self.peer,
+            "gateways": lambda _address: ("198.18.0.1",),
+            "answers": lambda _address, _endpoint: False,
+            "change_setting": lambda _config, _session, on: self.events.append(("setting", on)),
+            "give_word": lambda _session, _node, protected, _why: self.events.append(("word", protected)),
+            "forget_having_been_primary": lambda: self.events.append("forget"),
+            "write_standby_signal": lambda _server: self.events.append("standby.signal"),
+            "stop_fast": lambda _server, _timeout: bool(self.events.append("stop")) or self.stops,
+            "stop_at_once": lambda _server, _timeout: bool(self.events.append("stop at once")),
+            "start": lambda _server: self.events.append("start"),
+            "say": lambda _line: None,
+        }
+        for name, function in replaced.items():
+            monkeypatch.setattr(_agent, name, function)
+        monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.events.append("endpoint"))
+        self.agent = _agent.Agent(CONFIG)
+
+    def one(self, _session: object, query: str) -> Any:
+        if "recovery" in query:
+            return self.found["recovering"]
+        return self.new_value if "SHOW" in query else "0/6000000"
+
+    # What the low-level session of the checkpoint is asked.
+
+    def send_query(self, query: bytes) -> None:
+        self.events.append(query)
+
+    def consume_input(self) -> None:
+        pass
+
+    def is_busy(self) -> bool:
+        return self.busy
+
+    def get_result(self) -> Any:
+        return SimpleNamespace(error_message=self.error)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(monkeypatch)
+
+
+def test_what_is_not_wanted_is_taken_back_the_word_first(stage: Stage) -> None:
+    stage.agent.once()
+    assert stage.events == [("word", False), ("setting", False)]
+
+
+def test_a_standby_gives_no_word(stage: Stage) -> None:
+    stage.found.update(recovering=True, timeline=None)
+    stage.agent.once()
+    assert stage.events == [("setting", False)]
+
+
+def test_whoever_was_outvoted_forgets_and_stops_after_the_address_is_gone(stage: Stage) -> None:
+    stage.found.update(state=None)
+    stage.peer = Peer(True, 4)
+    stage.agent.once()
+    assert stage.events == ["endpoint", "forget", "standby.signal", "stop", "start"]
+
+
+def test_whoever_is_cut_off_remembers_that_it_was_primary(stage: Stage) -> None:
+    _agent.stop_serving(CONFIG, for_good=False)
+    assert stage.events == ["endpoint", "standby.signal", "stop", "start"]
+
+
+def test_a_server_that_does_not_stop_is_ended_and_not_started_before_it_has(stage: Stage) -> None:
+    stage.stops = False
+    with pytest.raises(BackupHaError, match="does not end"):
+        _agent.stop_serving(CONFIG, for_good=True)
+    assert stage.events[-2:] == ["stop", "stop at once"]
+
+
+def test_commits_count_as_waiting_only_after_a_whole_checkpoint(stage: Stage) -> None:
+    stage.agent._session = _agent.connect_local(CONFIG.postgresql)
+    stage.busy = True
+    stage.agent._enforce()
+    assert stage.events == [("setting", True), "SET statement_timeout = 0", b"CHECKPOINT"]
+    stage.agent._await_checkpoint(3)
+    assert stage.agent._counts_from is None, "another timeline than before: begun anew"
+    stage.agent._enforce()
+    stage.agent._await_checkpoint(3)
+    assert stage.agent._counts_from is None, "not ended"
+    stage.busy = False
+    stage.agent._await_checkpoint(3)
+    assert stage.agent._counts_from == "0/6000000"
+    stage.agent._await_checkpoint(4)
+    assert stage.agent._counts_from is None
+
+
+@pytest.mark.parametrize("what", ["the new value is not known yet", "the checkpoint failed", "a standby"])
+def test_commits_do_not_count_as_waiting(stage: Stage, what: str) -> None:
+    stage.agent._session = _agent.connect_local(CONFIG.postgresql)
+    stage.agent._timeline = 3
+    if what == "a standby":
+        stage.found["recovering"] = True
+    elif what == "the checkpoint failed":
+        stage.error = b"ERROR: out of space"
+    else:
+        stage.new_value = ""
+    stage.agent._enforce()
+    stage.agent._await_checkpoint(3)
+    assert stage.agent._counts_from is None
+    assert (b"CHECKPOINT" in stage.events) is (what == "the checkpoint failed")
+
+
+def test_a_problem_is_said_once_and_ends_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def broken(*_arguments: object) -> None:
+        raise BackupHaError("It is broken.")
+
+    monkeypatch.setattr(_agent, "say", said.append)
+    monkeypatch.setattr(_agent, "rows", broken)
+    stage.agent.once()
+    stage.agent.once()
+    assert said == ["It is broken."]
+
+
+def test_a_server_that_does_not_run_needs_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(_server: object) -> None:
+        raise UnreachableError("The local PostgreSQL does not answer.")
+
+    monkeypatch.setattr(_agent, "connect_cluster_database", silent)
+    stage.agent.once()
+    assert stage.events == []
+
+
+@pytest.mark.parametrize(
+    ("address", "pings", "neighbour", "there"),
+    [
+        ("198.18.0.1", "1 packets transmitted, 1 received", None, True),
+        ("198.18.0.1", "1 packets transmitted, 0 received", "02:00:00:00:00:01", True),
+        ("198.18.0.1", "1 packets transmitted, 0 received", None, False),
+        ("198.18.0.1", "1 packets transmitted, 0 received", OSError(100, "Network is down"), False),
+        ("192.0.2.1", "1 packets transmitted, 0 received", "02:00:00:00:00:01", False),
+        ("2001:db8::1", "1 packets transmitted, 0 received", "02:00:00:00:00:01", False),
+    ],
+)
+def test_a_witness(
+    monkeypatch: pytest.MonkeyPatch, address: str, pings: str, neighbour: str | OSError | None, there: bool
+) -> None:
+    def probe(_endpoint: Endpoint) -> str | None:
+        if isinstance(neighbour, OSError):
+            raise neighbour
+        return neighbour
+
+    monkeypatch.setattr(_agent, "run", lambda _argv, **_options: pings)
+    monkeypatch.setattr(_endpoint, "probe", probe)
+    assert _agent.answers(address, ENDPOINT) is there
