@@ -16,6 +16,17 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import Back
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
 ENDPOINT = Endpoint("198.18.0.10", 24, "eth0", "")
+PROTECTED = {
+    "recovering": False,
+    "setting": '"node2"',
+    "written": "0/5000000",
+    "timeline": 3,
+    "state": "streaming",
+    "flushed": "0/5000000",
+    "node": "node1",
+    "word_timeline": 3,
+    "protected": True,
+}
 
 
 class Stage:
@@ -23,17 +34,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[Any] = []
-        self.found: dict[str, Any] = {
-            "recovering": False,
-            "setting": '"node2"',
-            "written": "0/5000000",
-            "timeline": 3,
-            "state": "streaming",
-            "flushed": "0/5000000",
-            "node": "node1",
-            "word_timeline": 3,
-            "protected": True,
-        }
+        self.found: dict[str, Any] = dict(PROTECTED)
         self.stops = True
         self.busy = False
         self.error = b""
@@ -52,15 +53,20 @@ class Stage:
             "give_word": lambda _session, _node, protected, _why: self.events.append(("word", protected)),
             "forget_having_been_primary": lambda: self.events.append("forget"),
             "write_standby_signal": lambda _server: self.events.append("standby.signal"),
-            "stop_fast": lambda _server, _timeout: bool(self.events.append("stop")) or self.stops,
-            "stop_at_once": lambda _server, _timeout: bool(self.events.append("stop at once")),
+            "stop_fast": lambda _server, _timeout: self.stop("stop", self.stops),
+            "stop_at_once": lambda _server, _timeout: self.stop("stop at once", False),
             "start": lambda _server: self.events.append("start"),
             "say": lambda _line: None,
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_agent, name, function)
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.events.append("endpoint"))
+        self.session = session
         self.agent = _agent.Agent(CONFIG)
+
+    def stop(self, how: str, ends: bool) -> bool:
+        self.events.append(how)
+        return ends
 
     def one(self, _session: object, query: str) -> Any:
         if "recovery" in query:
@@ -118,7 +124,7 @@ def test_a_server_that_does_not_stop_is_ended_and_not_started_before_it_has(stag
 
 
 def test_commits_count_as_waiting_only_after_a_whole_checkpoint(stage: Stage) -> None:
-    stage.agent._session = _agent.connect_local(CONFIG.postgresql)
+    stage.agent._session = stage.session
     stage.busy = True
     stage.agent._enforce()
     assert stage.events == [("setting", True), "SET statement_timeout = 0", b"CHECKPOINT"]
@@ -136,7 +142,7 @@ def test_commits_count_as_waiting_only_after_a_whole_checkpoint(stage: Stage) ->
 
 @pytest.mark.parametrize("what", ["the new value is not known yet", "the checkpoint failed", "a standby"])
 def test_commits_do_not_count_as_waiting(stage: Stage, what: str) -> None:
-    stage.agent._session = _agent.connect_local(CONFIG.postgresql)
+    stage.agent._session = stage.session
     stage.agent._timeline = 3
     if what == "a standby":
         stage.found["recovering"] = True
