@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import _image
 from _host import podman, run
@@ -23,7 +24,11 @@ PERSONALISE = Path(__file__).resolve().parent / "image" / "personalise.sh"
 
 @dataclass(frozen=True)
 class State:
-    """What podman knows of a node: `status` is running, exited, paused … or missing."""
+    """What is true of a node: `status` is running, exited, paused … as podman says; missing, or lost.
+
+    A lost one was killed together with the process that watches it, as when the machine goes down: podman, which
+    keeps its state on disk, calls it running for ever, and neither starts nor stops it.
+    """
 
     status: str
     flavour: str = ""
@@ -36,7 +41,19 @@ def state(node: Node) -> State:
         return State("missing")
     container = json.loads(found.stdout)[0]
     labels = container["Config"]["Labels"] or {}
-    return State(container["State"]["Status"], labels.get(FLAVOUR_LABEL, ""), labels.get(LABEL, ""))
+    status = "lost" if _is_lost(container) else container["State"]["Status"]
+    return State(status, labels.get(FLAVOUR_LABEL, ""), labels.get(LABEL, ""))
+
+
+def _is_lost(container: dict[str, Any]) -> bool:
+    """Whether podman names a first process that is not this container's (any more)."""
+    if container["State"]["Status"] not in ("running", "paused", "stopping"):
+        return False
+    try:
+        groups = Path(f"/proc/{container['State']['Pid']}/cgroup").read_text()
+    except OSError:
+        return True
+    return container["Id"] not in groups
 
 
 def flavour(node: Node, packages: bool) -> str:
@@ -83,6 +100,11 @@ def start(lab: Lab, node: Node, packages: bool) -> str:
     status = state(node).status
     if status == "running":
         return ""
+    if status == "lost":
+        raise LabError(
+            f"the processes of {node.container} are gone and podman takes them for running, as after a restart of "
+            f"this machine: remove the lab with `python3 lab/lab.py down --name {lab.name}`, then start it again"
+        )
     if status == "paused":
         podman("unpause", node.container)
         return "unpaused"
@@ -93,14 +115,19 @@ def start(lab: Lab, node: Node, packages: bool) -> str:
 
 
 def remove(nodes: list[Node]) -> None:
-    podman("rm", "--force", "--volumes", "--ignore", "--time", "0", *(node.container for node in nodes))
+    _remove([node.container for node in nodes])
 
 
 def remove_all(lab: Lab) -> None:
     """Remove every container that carries the lab's label."""
-    found = podman("ps", "--all", "--quiet", "--filter", f"label={LABEL}={lab.name}").split()
-    if found:
-        podman("rm", "--force", "--volumes", "--time", "0", *found)
+    _remove(podman("ps", "--all", "--quiet", "--filter", f"label={LABEL}={lab.name}").split())
+
+
+def _remove(containers: list[str]) -> None:
+    command = ("podman", "rm", "--force", "--volumes", "--ignore", "--time", "0", *containers)
+    # Of a lost container the first attempt fails, and it is by failing that podman learns of the loss.
+    if containers and run(*command, check=False).returncode != 0:
+        run(*command)
 
 
 def wait_ready(lab: Lab, nodes: list[Node]) -> None:
@@ -148,7 +175,9 @@ def _wait_one(lab: Lab, node: Node) -> str:
         journal = f"podman exec {node.container} journalctl -u {(units or ['UNIT'])[0]}"
         return f"{node.container} booted, but failed: {' '.join(units)}; see `{journal}`"
     if boot != "running":
-        return f"{node.container} has not booted within {BOOT_TIMEOUT_S:.0f} s, systemd says {boot!r}"
+        seen = f"systemd says {boot!r}, podman says {state(node).status!r}"
+        console = podman("logs", "--tail", "3", node.container, check=False)
+        return f"{node.container} has not booted within {BOOT_TIMEOUT_S:.0f} s: {seen}; its console ends: {console!r}"
     podman("exec", "--interactive", node.container, "sh", "-s", data=PERSONALISE.read_bytes())
     login = run(*ssh_command(lab, node, "true"), check=False)
     if login.returncode != 0:

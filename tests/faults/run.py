@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.faults import matrix
-from tests.scenarios.run import BUILD, NOTHING_SELECTED, ROOT, Worker, conclude, lab
+from tests.scenarios.run import BUILD, NOTHING_SELECTED, ROOT, Worker, conclude, remove_labs
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -57,6 +57,7 @@ def main() -> int:
         )
         for number, worker in enumerate(workers, 1)
     ]
+    remove_labs(workers)  # what an interrupted run has left
     try:
         for thread in threads:
             thread.start()
@@ -65,7 +66,7 @@ def main() -> int:
     finally:
         for worker in workers:
             worker.stop()
-            lab("down", worker.name)
+        remove_labs(workers)
     nothing_left = all(worker.code == NOTHING_SELECTED for worker in workers)
     code = 0 if nothing_left else conclude(workers, time.monotonic() - began)
     matrix.PAGE.write_text(matrix.page(matrix.read_rows(), every_test(files)), encoding="utf-8")

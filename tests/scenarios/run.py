@@ -140,6 +140,14 @@ def lab(verb: str, name: str) -> None:
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
 
 
+def remove_labs(all_workers: list[Worker], but_the_workers: bool = False) -> None:
+    """Remove the workers' labs, and those of single scenarios that were interrupted."""
+    for worker in all_workers:
+        if not but_the_workers:
+            lab("down", worker.name)
+        lab("down", f"{worker.name}b")
+
+
 def on_cluster() -> list[str]:
     """Every file that is not in the other list, so that none is forgotten."""
     found = sorted(path.name for path in FOLDER.glob("test_*.py") if path.name not in ON_SERVERS)
@@ -202,6 +210,8 @@ def main() -> int:
     selection = ["-k", options.expression] if options.expression else []
     # The image is made once, before two labs ask for it.
     subprocess.run([sys.executable, str(ROOT / "lab/lab.py"), "image"], stdin=subprocess.DEVNULL, check=True)
+    if not options.keep:
+        remove_labs(running)  # what an interrupted run has left
     threads = [threading.Thread(target=worker.run, args=(selection,), daemon=True) for worker in running]
     try:
         for thread in threads:
@@ -211,9 +221,7 @@ def main() -> int:
     finally:
         for worker in running:
             worker.stop()
-            if not options.keep:
-                lab("down", worker.name)
-            lab("down", f"{worker.name}b")  # a scenario's own, when it was interrupted
+        remove_labs(running, but_the_workers=options.keep)
     return conclude(running, time.monotonic() - began)
 
 

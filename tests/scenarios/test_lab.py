@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +104,19 @@ def test_a_node_comes_back_from_a_power_cut_with_its_disk(running: Lab) -> None:
     within(10, lambda: greets(running.address("node1")), "node1 greets")
     assert running.sh("node1", "cat /root/kept") == "kept"
     assert "node2.lab.test" in running.sh("node1", "getent hosts node2")
+
+
+def test_a_node_that_podman_has_lost_is_said(running: Lab) -> None:
+    container = f"{running.name}-node2"
+    processes = run("podman", "inspect", "--format", "{{.State.ConmonPid}} {{.State.Pid}}", container)
+    # Its watcher first, so that nobody tells podman.
+    for process in processes.split():
+        os.kill(int(process), signal.SIGKILL)
+    gone = [Path(f"/proc/{process}") for process in processes.split()]
+    within(10, lambda: not any(path.exists() for path in gone), "its processes are gone")
+    assert run("podman", "inspect", "--format", "{{.State.Status}}", container).strip() == "running"
+    with pytest.raises(CommandError, match=rf"processes of {container} are gone.*down --name {running.name}"):
+        running.up()
 
 
 def test_removing_it_leaves_nothing_behind(running: Lab) -> None:
