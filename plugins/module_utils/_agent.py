@@ -12,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,9 @@ from . import _endpoint
 from ._agent_decision import Action, Memory, Peer, Seen, decide
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
 from ._errors import BackupHaError, UnreachableError, problem_of
-from ._evidence import ask_port
+from ._events import emit, say
+from ._notices import Notices
+from ._port import ask_port
 from ._postgres import (
     Connection,
     SessionError,
@@ -69,17 +70,28 @@ class Agent:
         self._timeline: int | None = None
         self._gateways = gateways(config.address)
         self._said = ""
+        self._stopping = ""
+        self._seen: Seen | None = None  # None when it could not look
+        self._notices = Notices(config)
 
     def once(self) -> None:
         """One look and what follows from it. What can't be done now is tried again a second later."""
+        self._seen = None
         try:
-            self._memory, action = decide(self._config.agent, self._memory, self._look())
+            self._seen = self._look()
+            self._memory, action = decide(self._config.agent, self._memory, self._seen)
             if action:
                 self._do(action)
             self._said = ""
+            if self._seen.role != "primary":
+                self._stopping = ""
         except (BackupHaError, SessionError, OSError) as error:
             self._forget_sessions()
             self._say_once(problem_of(error) if not isinstance(error, OSError) else str(error))
+
+    def report(self) -> None:
+        """Events and metrics of what was seen."""
+        self._notices.after(self._seen, self._session)
 
     def _look(self) -> Seen:
         at = time.monotonic()
@@ -127,11 +139,14 @@ class Agent:
             self._enforce()
         elif action.name == "declare":
             give_word(self._own(), self._config.node, True, f"everything up to {self._counts_from} has arrived")
-            say(f"Commits are protected: they wait for {self._config.peer}, which has everything.")
+            message = f"Commits are protected: they wait for {self._config.peer}, which has everything."
+            emit("protection_restored", message, self._config, secondary=self._config.peer)
         elif action.name == "release":
             self._release(action.why)
         else:
-            say(f"This node stops serving: {action.why}.")
+            if self._stopping != action.name:
+                emit("stopped_serving", f"This node stops serving: {action.why}.", self._config, why=action.why)
+            self._stopping = action.name
             stop_serving(self._config, for_good=action.name == "follow")
 
     def _enforce(self) -> None:
@@ -172,7 +187,8 @@ class Agent:
         self._drop_checkpoint()
         if not one(self._own(), "SELECT pg_is_in_recovery()"):
             give_word(self._own(), self._config.node, False, why)
-            say(f"Commits do not wait for {self._config.peer} any more: {why}.")
+            message = f"Commits do not wait for {self._config.peer} any more: {why}."
+            emit("protection_degraded", message, self._config, secondary=self._config.peer, why=why)
         change_setting(self._config, self._own(), on=False)
 
     def _own(self) -> Connection:
@@ -195,12 +211,6 @@ class Agent:
         if problem != self._said:
             say(problem)
             self._said = problem
-
-
-def say(line: str) -> None:
-    """To the journal."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 def ask_peer(config: NodeConfig) -> Peer:
@@ -262,6 +272,7 @@ def work(config: NodeConfig) -> None:
     while fingerprint() == begun_with:
         began = time.monotonic()
         agent.once()
+        agent.report()
         notify("READY=1\nWATCHDOG=1")
         time.sleep(max(0.05, PASS_S - (time.monotonic() - began)))
     say(f"The agent ({os.getpid()}) ends, because it was replaced.")

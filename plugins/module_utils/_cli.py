@@ -10,13 +10,16 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 
-from . import _endpoint, _failover_command, _promotion
+from . import _endpoint, _event_list, _failover_command, _promotion
 from ._abstain import abstain
 from ._agent import work
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
+from ._deliver import deliver
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
+from ._events import told
 from ._observe import observe_node
 from ._postgres import SessionError
 from ._rejoin import rejoin
@@ -29,6 +32,7 @@ def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
+SHOWN = 5
 FOREVER_S = 10 * 365 * 24 * 3600.0
 
 
@@ -60,8 +64,10 @@ def build_parser() -> argparse.ArgumentParser:
     rejoined.add_argument(
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
     )
+    _event_list.add_arguments(commands.add_parser("events", help="list what has happened to this cluster"))
     commands.add_parser("agent", help="(unit) look once a second, and do what is needed")
     commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
+    commands.add_parser("deliver", help="(unit) send events on to the cluster's database and to the hook")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
     endpoint.add_argument("verb", choices=["take", "linger", "drop"])
@@ -93,13 +99,23 @@ def _run(options: argparse.Namespace) -> int:
     if options.command in _UNITS:
         _UNITS[options.command](config, options)
         return 0
+    if options.command == "events":
+        return _event_list.run_command(config, options.json, options.since, options.limit)
     if options.command == "failover":
         return _failover_command.run_command(config, options)
     if options.command == "resume":
-        answer = resume(config, options.patience or FOREVER_S, options.alone)
-        _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
-        return 0 if answer in _SAID else 1
+        return _resume(config, options)
     return _rejoin(config, options)
+
+
+def _resume(config: NodeConfig, options: argparse.Namespace) -> int:
+    ordered = told(config, "resume", _failover_command.who(), config.node)
+    with ordered if options.alone else nullcontext({}) as ending:
+        answer = resume(config, options.patience or FOREVER_S, options.alone)
+        if answer not in _SAID:
+            ending.update(outcome="refused", reasons=[f"{config.node} stays read-only: {answer}."])
+    _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
+    return 0 if answer in _SAID else 1
 
 
 def _keep_endpoint(config: NodeConfig, options: argparse.Namespace) -> None:
@@ -115,6 +131,7 @@ def _keep_endpoint(config: NodeConfig, options: argparse.Namespace) -> None:
 _UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], object]] = {
     "agent": lambda config, _options: work(config),
     "abstain": lambda config, _options: abstain(config),
+    "deliver": lambda config, _options: deliver(config),
     "clone": lambda config, options: run_and_report(config, options.erase, options.timeout),
     "endpoint": _keep_endpoint,
 }
@@ -134,7 +151,8 @@ def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:
     # The terminal may vanish in the middle; the rewind ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        outcome = rejoin(config, options.timeout, options.discard_fork, options.check)
+        with nullcontext() if options.check else told(config, "rejoin", _failover_command.who()):
+            outcome = rejoin(config, options.timeout, options.discard_fork, options.check)
     except SessionError as error:
         raise BackupHaError(f"{problem_of(error)} Run it again.") from error
     for line in report(config, outcome, options.check):
@@ -146,7 +164,7 @@ _SAID = {"promoted": "is primary", "follows": "follows the other node"}
 
 
 def _status(as_json: bool) -> int:
-    observed = observe_node(load_config())
+    observed = observe_node(load_config(), recent=SHOWN)
     if as_json:
         _say(json.dumps(observed, indent=2, sort_keys=True, default=str))
         return 0
@@ -164,4 +182,8 @@ def _status(as_json: bool) -> int:
         _say(f"  left behind by timeline {database['outvoted']['timeline']} of the other node, which has newer data")
     for unit, state in observed["services"].items():
         _say(f"  {unit}: {state['active']}")
+    if observed.get("events"):
+        _say("  last events:")
+    for event in observed.get("events") or []:
+        _say(f"    {_event_list.line_of(event)}")
     return 0

@@ -22,6 +22,7 @@ ENDPOINT_UNIT = "backup-ha-endpoint.service"
 RESUME_UNIT = "backup-ha-resume.service"
 ABSTAIN_UNIT = "backup-ha-abstain.service"
 AGENT_UNIT = "backup-ha-agent.service"
+EVENTS_PATH_UNIT = "backup-ha-events.path"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ class AgentConfig:
 
 
 @dataclass(frozen=True)
+class EventsConfig:
+    """Whom a node tells of events: a command that gets each, for at most so many seconds, and a folder for metrics."""
+
+    hook: tuple[str, ...] = ()
+    hook_timeout: float = 30.0
+    metrics_directory: str = "/var/lib/prometheus/node-exporter"
+
+
+@dataclass(frozen=True)
 class NodeConfig:
     """One node as it sees itself."""
 
@@ -93,6 +103,7 @@ class NodeConfig:
     workload: Workload = field(default_factory=lambda: Workload("none"))
     max_loss_bytes: int | None = None  # what a failover may lose; None: see _failover.py
     agent: AgentConfig = field(default_factory=AgentConfig)
+    events: EventsConfig = field(default_factory=EventsConfig)
 
     @property
     def slot(self) -> str:
@@ -128,6 +139,7 @@ def parse_config(data: dict[str, Any]) -> NodeConfig:
             workload=Workload(**workload) if workload else Workload("none"),
             max_loss_bytes=data.get("max_loss_bytes"),
             agent=AgentConfig(**agent),
+            events=EventsConfig(**_tuples(data.get("events", {}))),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise BackupHaError(f"{CONFIG_PATH} is not a node description: {error}.") from error

@@ -35,6 +35,10 @@ _TABLES = {
     "protection": """CREATE TABLE backup_ha.protection (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, node text NOT NULL, timeline int NOT NULL,
         protected boolean NOT NULL, since timestamptz NOT NULL DEFAULT clock_timestamp(), why text NOT NULL)""",
+    "event": """CREATE TABLE backup_ha.event (
+        id uuid PRIMARY KEY, at timestamptz NOT NULL, kind text NOT NULL, severity text NOT NULL, node text NOT NULL,
+        message text NOT NULL, details jsonb NOT NULL);
+        CREATE INDEX event_at ON backup_ha.event (at)""",
     "probe": """CREATE TABLE backup_ha.probe (
         asked_by text PRIMARY KEY, asked timestamptz NOT NULL DEFAULT clock_timestamp())""",
 }
@@ -100,6 +104,10 @@ def _ensure_tables(connection: Connection, wanted: list[str]) -> None:
             connection.execute(_TABLES[name])
         connection.execute(f"GRANT USAGE ON SCHEMA backup_ha TO {PROBE_ROLE}")
         connection.execute(f"GRANT SELECT, INSERT, UPDATE ON backup_ha.probe TO {PROBE_ROLE}")
+        # The secondary adds its events to the primary's.
+        connection.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {REPLICATION_ROLE}")
+        connection.execute(f"GRANT USAGE ON SCHEMA backup_ha TO {REPLICATION_ROLE}")
+        connection.execute(f"GRANT INSERT ON backup_ha.event TO {REPLICATION_ROLE}")
 
 
 def issue_ticket(server: Postgresql) -> dict[str, Any]:

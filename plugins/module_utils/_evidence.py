@@ -10,7 +10,6 @@ that time on a local network answers nobody in time. Threads that still wait the
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -25,13 +24,13 @@ from ._observe import has_cluster_database, observe_replication
 from ._operation import read_operation
 from ._parameters import describe_too_small
 from ._past import find_outvoter
+from ._port import TCP_S, ask_port
 from ._postgres import Connection, SessionError, connect_peer, control_data, in_recovery, one
 from ._promotion import was_primary
 from ._protection import is_lossless, read_word
 from ._system import run
 
 TAKING_OVER = ("promote", "serve")
-TCP_S = 0.5
 TOTAL_S = 0.8
 SILENT_PEER: dict[str, Any] = {"port": "silent", "session": "none", "problem": None, "ping": False}
 
@@ -95,17 +94,6 @@ def ask_all(questions: dict[str, Callable[[], Any]], seconds: float) -> dict[str
     if failures:
         raise BackupHaError(f"The evidence could not be gathered ({'; '.join(sorted(failures))}).")
     return dict(answers)
-
-
-def ask_port(address: str, port: int, timeout: float = TCP_S) -> str:
-    """``open``, ``refused`` (the server answers that nobody listens) or ``silent``."""
-    try:
-        socket.create_connection((address, port), timeout=timeout).close()
-    except ConnectionRefusedError:
-        return "refused"
-    except OSError:
-        return "silent"
-    return "open"
 
 
 def _pings(address: str) -> bool:

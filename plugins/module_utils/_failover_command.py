@@ -15,6 +15,7 @@ from typing import Any
 
 from ._config import NodeConfig
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
+from ._events import told
 from ._failover import Report, describe
 from ._postgres import SessionError
 from ._takeover import Order, Takeover, look, take_over
@@ -44,7 +45,8 @@ def run_command(config: NodeConfig, options: argparse.Namespace) -> int:
         # From here on the terminal may go away.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        answer.update(_summary(take_over(config, order)))
+        with told(config, "failover", order.who, config.node):
+            answer.update(_summary(take_over(config, order)))
     except RefusedError as error:
         answer.update(outcome="refused", reasons=[str(error), *error.reasons], **error.details.get("report", {}))
         answer["reasons"] = [str(error), *error.reasons]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ._config import STATE_DIRECTORY, NodeConfig
+from ._events import emit
 from ._fork import Fork
 from ._lsn import format_bytes, format_lsn
 from ._system import sync_directory, write_durably
@@ -122,6 +123,8 @@ def keep(
     write_durably(partial / "summary.txt", describe(summary, config.postgresql.bin_directory), mode=0o600)
     os.rename(partial, folder / name)
     sync_directory(folder)
+    message = f"{format_bytes(fork.bytes)} of WAL that {config.peer} never got are kept in {folder / name}."
+    emit("fork_kept", message, config, folder=str(folder / name), bytes=fork.bytes, commits=fork.commits)
     return folder / name
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # Ansible packs what is imported anywhere; here it is shipped, and loading it would take longer than all the rest.
-    from . import _cli  # noqa: F401
+    from . import _command  # noqa: F401
 
 LIBRARY = Path("/usr/lib/backup-ha/backup_ha")
 COMMAND = Path("/usr/bin/backup-ha")
@@ -22,11 +22,15 @@ NODE_MODULES = (
     "_bounded",
     "_cli",
     "_clone",
+    "_command",
     "_config",
     "_control",
     "_database",
+    "_deliver",
     "_endpoint",
     "_errors",
+    "_event_list",
+    "_events",
     "_evidence",
     "_failover",
     "_failover_command",
@@ -37,10 +41,14 @@ NODE_MODULES = (
     "_leftovers",
     "_loss",
     "_lsn",
+    "_metrics",
+    "_notice_decision",
+    "_notices",
     "_observe",
     "_operation",
     "_parameters",
     "_past",
+    "_port",
     "_postgres",
     "_promotion",
     "_protection",
@@ -50,6 +58,7 @@ NODE_MODULES = (
     "_rejoin_plan",
     "_resume",
     "_rewind",
+    "_spool",
     "_system",
     "_takeover",
     "_timeline",
@@ -59,7 +68,7 @@ SCRIPT = """#!/usr/bin/python3
 import sys
 
 sys.path.insert(0, "/usr/lib/backup-ha")
-from backup_ha._cli import main
+from backup_ha._command import main
 
 raise SystemExit(main(sys.argv[1:]))
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 from ._config import slot_name
 from ._lsn import format_bytes, format_lsn, parse_lsn
+from ._notice_decision import HALF, describe_half, wal_level
 from ._parameters import describe_too_small
 from ._timeline import Stretch, parted
 
@@ -28,10 +29,21 @@ def secondary_reasons(
         reasons.append(f"{primary} has no replication slot for {secondary}.")
     elif slot["wal_status"] == "lost":
         reasons.append(f"{primary} no longer has the WAL that {secondary} needs; it needs a fresh copy.")
+    reasons += _half_kept(primary, writer, secondary, slot)
     if node is None:
         connected = any(s["user"] == "backup_ha" for s in writer["postgresql"].get("senders", []))
         return [f"{secondary} does not answer over SSH{' but still streams' if connected else ''}.", *reasons]
     return reasons + _standby_reasons(primary, writer, secondary, node)
+
+
+def _half_kept(primary: str, writer: dict[str, Any], secondary: str, slot: dict[str, Any] | None) -> list[str]:
+    """The last moment at which its return is cheap."""
+    if slot is None:
+        return []
+    cap = int(writer["postgresql"].get("settings", {}).get("max_slot_wal_keep_size", -1)) * 1024 * 1024
+    if wal_level(slot["wal_status"], slot["kept_bytes"], cap if cap >= 0 else None) != HALF:
+        return []
+    return [describe_half(primary, secondary, slot["kept_bytes"], cap)]
 
 
 def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node: dict[str, Any]) -> list[str]:

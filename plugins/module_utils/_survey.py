@@ -164,7 +164,7 @@ def survey_postgresql(cluster: str, settings: dict[str, Any]) -> dict[str, Any]:
         "half_made": half_made(cluster),
         "server": survey_server(server, settings) if server else None,
         "free_bytes": disk.free + leftover_bytes(directory),
-        "total_bytes": disk.total,
+        "total_bytes": shutil.disk_usage(_existing(os.path.join(directory, "pg_wal"))).total,
     }
 
 

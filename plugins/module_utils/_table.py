@@ -8,10 +8,12 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from ._event_list import latest, line_of
 from ._lsn import format_bytes
 from ._verdict import Verdict
 
 WIDTH = 80
+EVENTS = 5
 HEADER = ("NODE", "ROLE", "TL", "LSN", "LAG", "STREAM", "ENDPOINT", "SERVICES")
 
 
@@ -26,6 +28,9 @@ def render(verdict: Verdict, nodes: dict[str, dict[str, Any] | None]) -> str:
         lines += ["", *(_wrap("- ", reason) for reason in verdict.reasons)]
     if verdict.next:
         lines += ["", _wrap("Next: ", verdict.next)]
+    events = latest([event for node in nodes.values() for event in (node or {}).get("events") or []], EVENTS)
+    if events:
+        lines += ["", "Last events:", *(_wrap("- ", line_of(event)) for event in events)]
     return "\n".join(lines)
 
 

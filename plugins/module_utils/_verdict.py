@@ -229,15 +229,21 @@ def _version_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
 def _needs_rejoin(primary: str, secondary: str, nodes: dict[str, dict[str, Any] | None]) -> bool:
     """It won't follow by itself, however long one waits."""
     node, writer = nodes[secondary] or {}, nodes[primary] or {}
+    return bool(_is_lost(writer, secondary) or node.get("unusable") or fork_of(node, writer))
+
+
+def _is_lost(writer: dict[str, Any], secondary: str) -> bool:
+    """WAL that the secondary needs is no longer there."""
     slots = [s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)]
-    lost = any(slot["wal_status"] == "lost" for slot in slots)
-    return bool(lost or node.get("unusable") or fork_of(node, writer))
+    return any(slot["wal_status"] == "lost" for slot in slots)
 
 
 def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
     if secondary is None:
         return "Add a second host to the cluster's group: ansible-playbook duet.backup_ha.assemble"
     node = nodes[secondary]
+    if node is None and _is_lost(nodes[primary] or {}, secondary):
+        return f"Bring {secondary} back, then: ansible-playbook duet.backup_ha.rejoin"
     if node is None:
         return f"Bring {secondary} back; it follows by itself."
     # A record that cannot be read has no identity.

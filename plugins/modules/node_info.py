@@ -215,6 +215,19 @@ node:
             protected: {type: bool, description: Whether commits wait.}
             since: {type: float, description: "Since when, in epoch seconds."}
             why: {type: str, description: Why.}
+    events:
+      description: What has happened last to the cluster, as far as this node knows; the last event last.
+      type: list
+      elements: dict
+      contains:
+        id: {type: str, description: What identifies it on every way.}
+        at: {type: float, description: "When it happened, in seconds since the epoch."}
+        kind: {type: str, sample: role_changed, description: What happened.}
+        severity: {type: str, description: "V(info), V(warning) or V(error)."}
+        cluster: {type: str, description: The cluster.}
+        node: {type: str, description: The node that tells it.}
+        message: {type: str, description: A sentence.}
+        details: {type: dict, description: "The same for programs; see docs/events.md."}
     waits: {type: str, description: "Why a former primary stays read-only, while it asks whether it may go on."}
     versions: {type: dict, description: The versions of C(postgresql) and C(workload).}
 outcome:
@@ -240,12 +253,13 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_
 from ansible_collections.duet.backup_ha.plugins.module_utils._observe import observe_node
 from ansible_collections.duet.backup_ha.plugins.module_utils._stop_measure import measure_stop
 
+RECENT_EVENTS = 5
 ARGUMENTS = {"jobs": {"type": "bool", "default": False}, "measure_stop": {"type": "int", "default": 0}}
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
     config = load_config()
-    node = observe_node(config, ask_jobs=module.params["jobs"])
+    node = observe_node(config, ask_jobs=module.params["jobs"], recent=RECENT_EVENTS)
     patience = module.params["measure_stop"]
     node["stop"] = measure_stop(config, node["role"] == "primary", patience) if config and patience else None
     return {"changed": False, "node": node}

@@ -47,6 +47,12 @@ options:
     type: list
     elements: str
     default: []
+  announced:
+    description:
+      - Whether this node tells the cluster and the event hook that the operation begins. It is in the node's journal in
+        any case.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.changes
@@ -90,6 +96,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import _operation
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import load_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._events import tell_start
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
 ARGUMENTS = {
@@ -100,6 +108,7 @@ ARGUMENTS = {
     "by": {"type": "str", "default": "unknown"},
     "controller": {"type": "str", "default": ""},
     "dead_controllers": {"type": "list", "elements": "str", "default": []},
+    "announced": {"type": "bool", "default": False},
 }
 
 
@@ -116,6 +125,8 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     left = _operation.begin(
         wanted["id"], wanted["kind"], wanted["by"], wanted["controller"], wanted["dead_controllers"], wanted["target"]
     )
+    if not ours:
+        tell_start(load_config(), wanted, keep=wanted["announced"])
     return {"changed": not ours, "left_over": left}
 
 

@@ -119,7 +119,7 @@ server:
         half_made: {type: list, elements: str, description: Directories of a cluster whose creation or removal was
           interrupted.}
         free_bytes: {type: int, description: "The free space where PostgreSQL's data lies, in bytes."}
-        total_bytes: {type: int, description: "The size of that file system, in bytes."}
+        total_bytes: {type: int, description: "The size of the file system that WAL is written to, in bytes."}
         server:
           description: The newest cluster of that name, if any. Sizes, databases and settings need a running server.
           type: dict

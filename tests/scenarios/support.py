@@ -155,11 +155,19 @@ class Lab:
     @contextmanager
     def unchanged(self, *hosts: str) -> Iterator[None]:
         """Whatever happens in this block changes nothing on the servers; the assertion lists what it did change."""
+        for host in hosts or NODES:
+            self.await_delivery(host)
         before = self.snapshot(*hosts)
         yield
         after = self.snapshot(*hosts)
         found = [f"{host}: {line}" for host in before for line in snapshot.difference(before[host], after[host])]
         assert not found, "\n".join([f"the servers have changed, in {len(found)} ways:", *found[:100]])
+
+    def await_delivery(self, host: str, seconds: float = 15.0) -> None:
+        """Let the events of what was done before arrive; those that nobody takes now stay where they are."""
+        deadline = time.monotonic() + seconds
+        while self.sh(host, "ls -A /var/lib/backup-ha/events 2>/dev/null") and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     # Playbooks
 

@@ -117,6 +117,7 @@ def _node(name: str, role: str, postgresql: dict[str, Any], serves: bool) -> Nod
         "jobs_unknown": False,
         "agent": "active",
         "protection": None,
+        "events": [],
         "operation": None,
         "unusable": False,
         "versions": {"workload": "9.6.7", "postgresql": VERSION if postgresql["running"] else None},
@@ -179,6 +180,20 @@ def unassembled(name: str) -> Node:
 def pair() -> dict[str, Node]:
     """A healthy cluster: node1 is primary, node2 follows."""
     return {"node1": primary(), "node2": secondary()}
+
+
+def event(kind: str = "role_changed", at: float = 1795364800.0, identity: str = "4c6f", severity: str = "info") -> Node:
+    """An event as a node shows it."""
+    return {
+        "id": identity,
+        "at": at,
+        "kind": kind,
+        "severity": severity,
+        "cluster": "duet",
+        "node": "node1",
+        "message": "node1 is the primary now, on timeline 2.",
+        "details": {},
+    }
 
 
 def operation(age_s: float = 2.0, kind: str = "switchover") -> dict[str, Any]:

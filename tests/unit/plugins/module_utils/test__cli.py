@@ -24,7 +24,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     events: list[str] = []
     monkeypatch.setattr(_cli, "require_config", lambda: CONFIG)
     monkeypatch.setattr(_cli, "load_config", lambda: CONFIG)
-    monkeypatch.setattr(_cli, "observe_node", lambda _config: worlds.primary())
+    monkeypatch.setattr(_cli, "observe_node", lambda _config, **_options: worlds.primary())
     monkeypatch.setattr(_promotion, "before_start", lambda _config: events.append("before-start"))
     monkeypatch.setattr(_promotion, "endpoint_take_unit", lambda _config: events.append("take"))
     monkeypatch.setattr(_promotion, "endpoint_linger", lambda _config: events.append("linger"))
@@ -185,7 +185,7 @@ def test_status_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_status_of_a_node_without_a_server(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], node: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(_cli, "observe_node", lambda _config: node)
+    monkeypatch.setattr(_cli, "observe_node", lambda _config, **_options: node)
     assert _cli.main(["status"]) == 0
     assert "timeline -, position -" in capsys.readouterr().out
 
@@ -194,13 +194,13 @@ def test_status_of_a_node_without_a_server(
 def test_status_tells_that_the_server_must_not_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_cli, "observe_node", lambda _config: {**worlds.stopped("node1"), "unusable": True})
+    monkeypatch.setattr(_cli, "observe_node", lambda _config, **_options: {**worlds.stopped("node1"), "unusable": True})
     _cli.main(["status"])
     assert "backup-ha rejoin" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("called")
 def test_status_tells_the_problem(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(_cli, "observe_node", lambda _config: worlds.shut_out(worlds.primary()))
+    monkeypatch.setattr(_cli, "observe_node", lambda _config, **_options: worlds.shut_out(worlds.primary()))
     _cli.main(["status"])
     assert "  FATAL:  sorry, too many clients already\n" in capsys.readouterr().out

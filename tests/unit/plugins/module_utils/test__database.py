@@ -22,6 +22,7 @@ EVERYTHING = [
     "table backup_ha.history",
     "table backup_ha.file",
     "table backup_ha.protection",
+    "table backup_ha.event",
     "table backup_ha.probe",
 ]
 MADE_BY = {
@@ -32,6 +33,7 @@ MADE_BY = {
     r"CREATE TABLE backup_ha\.history ": "table backup_ha.history",
     r"CREATE TABLE backup_ha\.file ": "table backup_ha.file",
     r"CREATE TABLE backup_ha\.protection ": "table backup_ha.protection",
+    r"CREATE TABLE backup_ha\.event ": "table backup_ha.event",
     r"CREATE TABLE backup_ha\.probe ": "table backup_ha.probe",
 }
 
@@ -141,3 +143,10 @@ def test_nobody_else_gets_into_the_cluster_s_database(monkeypatch: pytest.Monkey
         "GRANT USAGE ON SCHEMA backup_ha",
         "GRANT SELECT, INSERT, UPDATE ON backup_ha.probe",
     ]
+
+
+def test_the_other_node_adds_events_and_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(monkeypatch)
+    _database.ensure(CONFIG.postgresql)
+    tables = [statement for statement in server.statements if re.search(r" ON backup_ha\..* TO backup_ha$", statement)]
+    assert tables == ["GRANT INSERT ON backup_ha.event TO backup_ha"]

@@ -27,7 +27,7 @@ def source_of(name: str) -> str:
 
 
 def test_what_is_imported_is_installed_and_nothing_else() -> None:
-    wanted, seen = {"_cli"}, set[str]()
+    wanted, seen = {"_command"}, set[str]()
     while wanted - seen:
         name = (wanted - seen).pop()
         seen.add(name)

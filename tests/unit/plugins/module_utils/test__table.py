@@ -122,3 +122,15 @@ def test_names_are_not_torn_at_their_hyphens() -> None:
     for padding in range(20, 45):
         text = render(Verdict("duet", "failed", next=f"{'y' * padding} {worlds.POSTGRESQL_UNIT} {worlds.TARGET}"), {})
         assert worlds.POSTGRESQL_UNIT in text and worlds.TARGET in text
+
+
+def test_the_last_events_of_both_nodes_each_once() -> None:
+    nodes: Nodes = {**worlds.pair()}
+    known = [worlds.event(at=1795364800.0 + number, identity=str(number)) for number in range(8)]
+    changed(nodes["node1"] or {}, "events", to=known[3:])
+    changed(nodes["node2"] or {}, "events", to=known[2:7])
+    lines = shown(nodes).splitlines()
+    begin = lines.index("Last events:")
+    assert len([line for line in lines[begin + 1 :] if line.startswith("- ")]) == 5
+    assert "role_changed: node1 is the primary now" in " ".join(" ".join(lines[begin:]).split())
+    assert max(map(len, lines)) <= 80

@@ -17,6 +17,7 @@ PRIMARY = {
     **worlds.primary(),
     "operation": {**worlds.operation(), "target": "", "step": ""},
     "stop": STOP,
+    "events": [worlds.event()],
     "waits": None,
 }
 CONTROL = {**worlds.control("in production"), "standby_minimums": {}}
