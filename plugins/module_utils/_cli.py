@@ -109,11 +109,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _resume(config: NodeConfig, options: argparse.Namespace) -> int:
-    ordered = told(config, "resume", _failover_command.who(), config.node)
-    with ordered if options.alone else nullcontext({}) as ending:
-        answer = resume(config, options.patience or FOREVER_S, options.alone)
-        if answer not in _SAID:
-            ending.update(outcome="refused", reasons=[f"{config.node} stays read-only: {answer}."])
+    if options.alone:
+        with told(config, "resume", _failover_command.who(), config.node) as ending:
+            answer = resume(config, options.patience or FOREVER_S, True)
+            if answer not in _SAID:
+                ending.update(outcome="refused", reasons=[f"{config.node} stays read-only: {answer}."])
+    else:
+        answer = resume(config, options.patience or FOREVER_S, False)
     _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
     return 0 if answer in _SAID else 1
 

@@ -114,15 +114,19 @@ def observe_node(
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
     if config and server:
-        observed.update(_observe_units(config))
-        if config.agent.synchronous != "off":
-            observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
-        observed["events"] = read_events(config, recent) if recent else []
+        observed.update(_observe_units(config), **_observe_records(config, recent))
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
         if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):
             observed.update(_count_jobs(config))
     return observed
+
+
+def _observe_records(config: NodeConfig, recent: int) -> dict[str, Any]:
+    """What the cluster's own database says."""
+    wanted = config.agent.synchronous
+    word = {"wanted": wanted, "word": read_word(config)} if wanted != "off" else None
+    return {"protection": word, "events": read_events(config, recent) if recent else []}
 
 
 def _count_jobs(config: NodeConfig) -> dict[str, Any]:

@@ -59,6 +59,10 @@ def waiting(lab: Lab, node: str) -> int:
     return int(lab.sh(node, "ls -A /var/lib/backup-ha/events | wc -l"))
 
 
+def all_sent(lab: Lab, node: str) -> None:
+    within(SOON_S, lambda: waiting(lab, node) == 0, f"no event waits on {node}")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def as_it_was(lab: Lab) -> Iterator[None]:
     """The other scenarios share the cluster; the last one here leaves two blank servers."""
@@ -82,7 +86,7 @@ def test_a_switchover_is_told_on_both_nodes(cluster: Cluster) -> None:
             line for line in journal(lab, node, ENDED) if ended["details"]["operation"] in line["BACKUP_HA_DETAILS"]
         ]
         assert len(found) == 1 and found[0]["BACKUP_HA_EVENT"] == "operation_ended"
-        within(SOON_S, lambda node=node: waiting(lab, node) == 0, f"nothing waits on {node}")
+        all_sent(lab, node)
         assert ended["message"] in lab.sh(node, "backup-ha events --since 5m")
     status = lab.play("status").check()
     assert "Last events:" in status.said and ended["message"] in status.said, status
@@ -105,7 +109,7 @@ def test_without_the_primary_events_wait_and_then_none_is_lost(cluster: Cluster)
     for node in NODES:
         (ended,) = news.wait_for(node, "operation_ended", seconds=60)
         assert ended["node"] == secondary and ended["details"]["outcome"] == "refused"
-    within(SOON_S, lambda: waiting(lab, secondary) == 0, "nothing waits any more")
+    all_sent(lab, secondary)
     lab.sh(secondary, f"systemctl start {AGENT}")
 
 
@@ -174,7 +178,7 @@ def test_the_hook_gets_events_and_holds_nothing_up(cluster: Cluster) -> None:
     within(SOON_S, lambda: last_pass(lab, secondary) > passed, "the agent goes on")
     said = "journalctl --no-pager -u backup-ha-events.service"
     within(SOON_S, lambda: "The event hook has failed" in lab.sh(secondary, said), "its end is said")
-    within(SOON_S, lambda: waiting(lab, secondary) == 0, "both are given up")
+    all_sent(lab, secondary)
     assert lab.sh(secondary, said).count("The event hook has failed") == 1
     assert lab.fails(secondary, "pgrep -x sleep -a | grep 1000"), "nothing of it runs on"
     lab.play("assemble").check()

@@ -75,7 +75,12 @@ def test_it_is_in_the_journal_before_it_is_on_the_disk(monkeypatch: pytest.Monke
     order: list[str] = []
     put = _spool.put
     monkeypatch.setattr(_events, "_to_journal", lambda _event: order.append("journal"))
-    monkeypatch.setattr(_spool, "put", lambda event: (order.append("disk"), put(event)))
+
+    def put_noted(event: dict[str, Any]) -> None:
+        order.append("disk")
+        put(event)
+
+    monkeypatch.setattr(_spool, "put", put_noted)
     event = _events.emit("wal_half", "It fills.", CONFIG, secondary="node2")
     assert order == ["journal", "disk"]
     assert emitted() == [event]

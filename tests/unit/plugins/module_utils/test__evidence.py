@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _evidence
+from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _evidence, _port
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     BackupHaError,
@@ -32,16 +32,16 @@ def listener() -> Iterator[int]:
 
 
 def test_the_three_answers_of_a_port(monkeypatch: pytest.MonkeyPatch, listener: int) -> None:
-    assert _evidence.ask_port("127.0.0.1", listener) == "open"
+    assert _port.ask_port("127.0.0.1", listener) == "open"
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert _evidence.ask_port("127.0.0.1", port) == "refused"
+    assert _port.ask_port("127.0.0.1", port) == "refused"
 
     def vanish(*_arguments: object, **_options: object) -> None:
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", vanish)
-    assert _evidence.ask_port("127.0.0.1", listener) == "silent"
+    assert _port.ask_port("127.0.0.1", listener) == "silent"
 
 
 def test_silence_costs_no_more_than_it_may() -> None:

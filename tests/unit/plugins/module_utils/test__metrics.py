@@ -72,7 +72,8 @@ def test_one_state_is_true_and_a_new_word_is_one_more(state: str, key: str) -> N
 
 
 def test_what_is_not_known_is_absent() -> None:
-    bare = {"cluster": "duet", "node": "node1", "peer": "node2", "role": "none", "lag_bytes": None, "expiries": {}}
+    bare: dict[str, Any] = {"cluster": "duet", "node": "node1", "peer": "node2", "role": "none", "expiries": {}}
+    bare["lag_bytes"] = None
     assert set(parsed(bare)) == {"backup_ha_info", "backup_ha_role"}
 
 

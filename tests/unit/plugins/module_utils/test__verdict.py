@@ -19,7 +19,6 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import (
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import Node, Nodes, both, changed, shut_out
 
-GIB = 1024**3
 LEFT_BEHIND = {"timeline": 2, "since": "0/3000000"}
 ASSEMBLE = "duet.backup_ha.assemble"
 
@@ -38,13 +37,6 @@ def apart(fork: int, role: str = "secondary") -> Nodes:
     """node1 was promoted at a position; node2 is on the timeline before, and does not stream."""
     node = without_streaming() if role == "secondary" else worlds.stopped("node2", "in archive recovery")
     return both(worlds.promoted(worlds.primary(), fork), node)
-
-
-def keeping(node: Node, kept_bytes: int, cap_mb: int = 64512) -> Node:
-    """A primary that keeps WAL for a secondary that is away."""
-    changed(node, "postgresql", "settings", "max_slot_wal_keep_size", to=str(cap_mb))
-    slot = {**worlds.slot("node2", False, "extended"), "kept_bytes": kept_bytes}
-    return changed(node, "postgresql", "slots", to=[slot])
 
 
 def crashed(recovered: str) -> Nodes:
@@ -205,20 +197,6 @@ TABLE = [
         id="slot lost",
     ),
     pytest.param(
-        both(changed(worlds.primary(), "postgresql", "slots", to=[worlds.slot("node2", False, "lost")]), None),
-        DEGRADED,
-        ["no longer has the WAL that node2 needs", "node2 does not answer"],
-        "Bring node2 back, then: ansible-playbook duet.backup_ha.rejoin",
-        id="slot lost, and nobody to copy to",
-    ),
-    pytest.param(
-        both(keeping(worlds.primary(), 33 * GIB), None),
-        DEGRADED,
-        ["node1 keeps 33.0 GiB of WAL for node2, more than half of the 63.0 GiB", "needs a fresh copy"],
-        "Bring node2 back; it follows by itself.",
-        id="half of the WAL that may be kept",
-    ),
-    pytest.param(
         both(worlds.primary(), changed(worlds.secondary(), "endpoint", "held", to=True)),
         DEGRADED,
         [f"node2 has the endpoint {worlds.ENDPOINT} as well"],
@@ -312,9 +290,3 @@ def test_table(nodes: Nodes, verdict: str, reasons: list[str], following: str) -
     assert found.verdict == verdict, said
     assert [words for words in reasons if words not in said] == [], said
     assert found.next and following in found.next
-
-
-@pytest.mark.parametrize(("kept", "cap_mb"), [(31 * GIB, 64512), (500 * GIB, -1)])
-def test_less_than_half_or_without_a_bound_is_no_reason(kept: int, cap_mb: int) -> None:
-    nodes = both(keeping(worlds.primary(), kept, cap_mb), worlds.secondary())
-    assert judge("duet", nodes).verdict == "healthy"
