@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from . import _spool
-from ._config import NodeConfig
+from ._config import NodeConfig, load_config
 from ._errors import BackupHaError, outcome_of
 
 JOURNAL = "/run/systemd/journal/socket"
@@ -75,6 +75,14 @@ def emit(
         except (OSError, _spool.FullError) as error:  # it is in the journal all the same, and so is this
             say(f"The event {event['id']} ({kind}) is in this journal only: {error}")
     return event
+
+
+def this_node() -> NodeConfig | None:
+    """Who emits, in a module; None on a server that is no node yet, or whose description can't be read."""
+    try:
+        return load_config()
+    except (BackupHaError, OSError):
+        return None
 
 
 def new_identity() -> str:

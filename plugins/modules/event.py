@@ -74,8 +74,7 @@ duration:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import load_config
-from ansible_collections.duet.backup_ha.plugins.module_utils._events import tell_end
+from ansible_collections.duet.backup_ha.plugins.module_utils._events import tell_end, this_node
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
 ARGUMENTS = {
@@ -90,7 +89,7 @@ ARGUMENTS = {
 def body(module: AnsibleModule) -> dict[str, Any]:
     told = module.params
     if not module.check_mode:
-        tell_end(load_config(), told["operation"], told["kind"], told["outcome"], told["reasons"], told["announced"])
+        tell_end(this_node(), told["operation"], told["kind"], told["outcome"], told["reasons"], told["announced"])
     return {"changed": True}
 
 

@@ -96,8 +96,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import _operation
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import load_config
-from ansible_collections.duet.backup_ha.plugins.module_utils._events import tell_start
+from ansible_collections.duet.backup_ha.plugins.module_utils._events import tell_start, this_node
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
 ARGUMENTS = {
@@ -126,7 +125,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
         wanted["id"], wanted["kind"], wanted["by"], wanted["controller"], wanted["dead_controllers"], wanted["target"]
     )
     if not ours:
-        tell_start(load_config(), wanted, keep=wanted["announced"])
+        tell_start(this_node(), wanted, keep=wanted["announced"])
     return {"changed": not ours, "left_over": left}
 
 

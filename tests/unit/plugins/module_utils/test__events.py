@@ -48,9 +48,7 @@ def emitted() -> list[dict[str, Any]]:
 
 def test_every_kind_has_an_identifier_of_its_own_and_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|.*\| `([0-9a-f]{32})` \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
-    assert {(name, severity, identity) for name, severity, identity in rows} == {
-        (name, kind.severity, kind.message_id) for name, kind in _events.KINDS.items()
-    }
+    assert set(rows) == {(name, kind.severity, kind.message_id) for name, kind in _events.KINDS.items()}
     assert len({kind.message_id for kind in _events.KINDS.values()}) == len(_events.KINDS)
     assert all(kind.severity in _events.PRIORITIES for kind in _events.KINDS.values())
 
@@ -90,6 +88,17 @@ def test_it_is_in_the_journal_before_it_is_on_the_disk(monkeypatch: pytest.Monke
 
 def test_a_server_that_is_no_node_yet_has_a_name() -> None:
     assert _events.emit("operation_started", "It begins.", None)["node"] == socket.gethostname()
+
+
+@pytest.mark.parametrize("problem", [BackupHaError("It is not JSON."), PermissionError("no")])
+def test_a_description_that_can_t_be_read_is_none(monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
+    def fail() -> None:
+        raise problem
+
+    monkeypatch.setattr(_events, "load_config", lambda: CONFIG)
+    assert _events.this_node() == CONFIG
+    monkeypatch.setattr(_events, "load_config", fail)
+    assert _events.this_node() is None
 
 
 def test_what_is_only_for_the_journal_leaves_nothing_on_the_disk() -> None:
