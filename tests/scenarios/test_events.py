@@ -241,8 +241,8 @@ def test_a_certificate_that_expires_soon(cluster: Cluster) -> None:
 
 
 def write_wal(lab: Lab, node: str, megabytes: int) -> None:
-    message = "SELECT pg_logical_emit_message(false, 'scenario', repeat('x', 1048576))"
-    lab.sql(node, f"SELECT count(*) FROM generate_series(1, {megabytes}) AS n, LATERAL ({message}) AS m WHERE n > 0")
+    message = "SELECT pg_logical_emit_message(false, 'scenario', repeat('x', 1048576) || n)"
+    lab.sql(node, f"SELECT count(m) FROM generate_series(1, {megabytes}) AS n, LATERAL ({message}) AS l(m)")
 
 
 @pytest.fixture
@@ -274,9 +274,10 @@ def test_the_primary_s_disk_never_fills_with_wal_for_an_absent_secondary(small_d
     assert status.verdict == "degraded" and f"more than half of the {CAP_MB}.0 MiB" in status.said, status
     assert f"Bring {secondary} back; it follows by itself" in status.said, status
 
-    for _number in range(6):
-        write_wal(lab, primary, FILL_MB // 4)
+    for _number in range(12):  # one and a half times as much as fits there
+        write_wal(lab, primary, FILL_MB // 8)
         assert lab.accepts_writes(primary)
+        time.sleep(1.0)  # PostgreSQL gives WAL up with a checkpoint, and those take a moment
     lab.sql(primary, "CHECKPOINT")
     news.wait_for(primary, "wal_lost")
     assert int(lab.sh(primary, "df --output=pcent /var/lib/postgresql/wal | tail -1 | tr -dc 0-9")) < 90
