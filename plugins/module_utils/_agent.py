@@ -71,27 +71,20 @@ class Agent:
         self._gateways = gateways(config.address)
         self._said = ""
         self._stopping = ""
-        self._seen: Seen | None = None  # None when it could not look
         self._notices = Notices(config)
 
     def once(self) -> None:
         """One look and what follows from it. What can't be done now is tried again a second later."""
-        self._seen = None
         try:
-            self._seen = self._look()
-            self._memory, action = decide(self._config.agent, self._memory, self._seen)
+            seen = self._look()
+            self._memory, action = decide(self._config.agent, self._memory, seen)
             if action:
                 self._do(action)
+            self._notices.after(seen, self._session)
             self._said = ""
-            if self._seen.role != "primary":
-                self._stopping = ""
         except (BackupHaError, SessionError, OSError) as error:
             self._forget_sessions()
             self._say_once(problem_of(error) if not isinstance(error, OSError) else str(error))
-
-    def report(self) -> None:
-        """Events and metrics of what was seen."""
-        self._notices.after(self._seen, self._session)
 
     def _look(self) -> Seen:
         at = time.monotonic()
@@ -101,9 +94,11 @@ class Agent:
             found = rows(self._session, _LOOK, self._config.peer)[0]
         except UnreachableError:
             self._forget_sessions()
+            self._stopping = ""
             return Seen(at, "none")
         setting = kind_of_setting(self._config, found["setting"])
         if found["recovering"]:
+            self._stopping = ""
             return Seen(at, "secondary", setting=setting)
         streams = found["state"] == "streaming"
         self._await_checkpoint(found["timeline"])
@@ -272,7 +267,6 @@ def work(config: NodeConfig) -> None:
     while fingerprint() == begun_with:
         began = time.monotonic()
         agent.once()
-        agent.report()
         notify("READY=1\nWATCHDOG=1")
         time.sleep(max(0.05, PASS_S - (time.monotonic() - began)))
     say(f"The agent ({os.getpid()}) ends, because it was replaced.")

@@ -16,7 +16,7 @@ from typing import Any
 from . import _spool
 from ._agent_decision import OFF, Seen
 from ._config import EVENTS_PATH_UNIT, STATE_DIRECTORY, TLS_DIRECTORY, NodeConfig
-from ._errors import BackupHaError
+from ._errors import BackupHaError, problem_of
 from ._events import emit, say
 from ._metrics import format_metrics
 from ._notice_decision import Facts, Said, decide_notices
@@ -65,10 +65,8 @@ class Notices:
         self._expiries: dict[str, float] = {}
         self._problem = ""
 
-    def after(self, seen: Seen | None, session: Connection | None) -> None:
-        """After each pass of the agent; ``seen`` is None when it could not look. Raises nothing of its own."""
-        if seen is None:
-            return
+    def after(self, seen: Seen, session: Connection | None) -> None:
+        """After each pass of the agent that could look. Raises nothing that would end the agent's session."""
         self._last_pass = time.time()
         known = (self._said.role, self._said.timeline if seen.role == "primary" else None)
         exchanged = seen.role != "none" and known != (seen.role, seen.timeline)
@@ -79,9 +77,10 @@ class Notices:
             self._look(seen, session)
             self._problem = ""
         except (BackupHaError, SessionError, OSError, ValueError) as error:
-            if str(error) != self._problem:
-                say(f"Events and metrics: {error}")
-            self._problem = str(error)
+            problem = problem_of(error)
+            if problem != self._problem:
+                say(f"Events and metrics: {problem}")
+            self._problem = problem
 
     def _look(self, seen: Seen, session: Connection | None) -> None:
         there = seen.role != "none" and session is not None

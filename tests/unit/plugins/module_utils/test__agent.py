@@ -34,6 +34,8 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[Any] = []
+        self.told: list[tuple[str, int]] = []  # each with the number of events before it
+        self.noticed: list[str] = []
         self.found: dict[str, Any] = dict(PROTECTED)
         self.stops = True
         self.busy = False
@@ -57,6 +59,8 @@ class Stage:
             "stop_at_once": lambda _server, _timeout: self.stop("stop at once", False),
             "start": lambda _server: self.events.append("start"),
             "say": lambda _line: None,
+            "emit": lambda kind, _message, _config, **_details: self.told.append((kind, len(self.events))),
+            "Notices": lambda _config: SimpleNamespace(after=lambda seen, _session: self.noticed.append(seen.role)),
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_agent, name, function)
@@ -96,6 +100,25 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 def test_what_is_not_wanted_is_taken_back_the_word_first(stage: Stage) -> None:
     stage.agent.once()
     assert stage.events == [("word", False), ("setting", False)]
+
+
+def test_it_is_told_after_the_word_and_before_the_first_commit_that_does_not_wait(stage: Stage) -> None:
+    stage.agent.once()
+    assert stage.told == [("protection_degraded", 1)]
+    assert stage.noticed == ["primary"]
+
+
+def test_the_end_of_a_primary_is_told_once_before_anything_else(stage: Stage) -> None:
+    stage.found.update(state=None)
+    stage.peer, stage.stops = Peer(True, 4), False
+    stage.agent.once()
+    stage.agent.once()
+    assert stage.told == [("stopped_serving", 0)], "it does not end, and is not told again"
+    stage.found.update(recovering=True, timeline=None)
+    stage.agent.once()
+    stage.found.update(recovering=False, timeline=3)
+    stage.agent.once()
+    assert [kind for kind, _before in stage.told].count("stopped_serving") == 2, "another time"
 
 
 def test_a_standby_gives_no_word(stage: Stage) -> None:
