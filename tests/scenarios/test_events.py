@@ -130,10 +130,10 @@ def test_degraded_is_on_record_before_a_commit_that_does_not_wait(cluster: Clust
     assert "has not streamed for" in event["why"]
     news.wait_for(primary, "protection_degraded")
     lab.power_on(cluster.secondary)
-    for node in NODES:
-        news.wait_for(node, "protection_restored", seconds=60)
-        news.wait_for(node, "protection_degraded")
     cluster.settle(primary)
+    for node in NODES:
+        news.wait_for(node, "protection_restored")
+        news.wait_for(node, "protection_degraded")
 
 
 def test_a_secondary_that_was_away_for_long(cluster: Cluster) -> None:
