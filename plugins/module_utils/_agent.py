@@ -22,6 +22,7 @@ from ._agent_decision import Action, Memory, Peer, Seen, decide
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._evidence import ask_port
+from ._heard import note_heard
 from ._postgres import (
     Connection,
     SessionError,
@@ -42,6 +43,7 @@ from ._protection import LAST_WORD, change_setting, give_word, kind_of_setting
 from ._system import notify, run
 
 PASS_S = 1.0
+NEXT_STEP_S = 0.2
 STOP_S = 5.0
 LIBRARY = Path(__file__).parent
 
@@ -50,6 +52,8 @@ SELECT r.recovering, current_setting('synchronous_standby_names') AS setting,
        CASE WHEN NOT r.recovering THEN pg_current_wal_flush_lsn()::text END AS written,
        CASE WHEN NOT r.recovering
             THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
+       (SELECT extract(epoch FROM last_msg_receipt_time)::float FROM pg_stat_wal_receiver
+         WHERE status = 'streaming') AS heard,
        s.state, s.flush_lsn::text AS flushed, w.node, w.timeline AS word_timeline, w.protected
   FROM (SELECT pg_is_in_recovery() AS recovering) AS r
   LEFT JOIN pg_stat_replication AS s ON s.application_name = %s
@@ -70,16 +74,21 @@ class Agent:
         self._gateways = gateways(config.address)
         self._said = ""
 
-    def once(self) -> None:
-        """One look and what follows from it. What can't be done now is tried again a second later."""
+    def once(self) -> float:
+        """One look and what follows from it; returns in how many seconds the next one is due.
+
+        What can't be done now is tried again a second later, and what is begun goes on sooner.
+        """
         try:
             self._memory, action = decide(self._config.agent, self._memory, self._look())
             if action:
                 self._do(action)
             self._said = ""
+            return NEXT_STEP_S if action or self._checkpoint else PASS_S
         except (BackupHaError, SessionError, OSError) as error:
             self._forget_sessions()
             self._say_once(problem_of(error) if not isinstance(error, OSError) else str(error))
+            return PASS_S
 
     def _look(self) -> Seen:
         at = time.monotonic()
@@ -92,6 +101,8 @@ class Agent:
             return Seen(at, "none")
         setting = kind_of_setting(self._config, found["setting"])
         if found["recovering"]:
+            if found["heard"]:
+                note_heard(found["heard"])
             return Seen(at, "secondary", setting=setting)
         streams = found["state"] == "streaming"
         self._await_checkpoint(found["timeline"])
@@ -261,7 +272,7 @@ def work(config: NodeConfig) -> None:
     agent, begun_with = Agent(config), fingerprint()
     while fingerprint() == begun_with:
         began = time.monotonic()
-        agent.once()
+        due = agent.once()
         notify("READY=1\nWATCHDOG=1")
-        time.sleep(max(0.05, PASS_S - (time.monotonic() - began)))
+        time.sleep(max(0.05, due - (time.monotonic() - began)))
     say(f"The agent ({os.getpid()}) ends, because it was replaced.")

@@ -20,6 +20,7 @@ from . import _endpoint
 from ._config import NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, UnreachableError, first_line
+from ._heard import last_heard
 from ._lsn import parse_lsn
 from ._observe import has_cluster_database, observe_replication
 from ._operation import read_operation
@@ -145,7 +146,7 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
     position = max(known, key=parse_lsn) if known else None
     now = time.time()
     silent_s = receiver.get("silent_s")
-    last_message = now - silent_s if silent_s is not None else None
+    last_message = now - silent_s if silent_s is not None else last_heard()
     last_wal = _written(config.postgresql.data_directory, facts["timeline"], position, segment_size)
     heard = max((at for at in (last_message, last_wal) if at), default=None)
     return {

@@ -34,6 +34,7 @@ NODE_MODULES = (
     "_fork",
     "_fork_copy",
     "_grant",
+    "_heard",
     "_leftovers",
     "_loss",
     "_lsn",

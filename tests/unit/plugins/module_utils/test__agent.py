@@ -18,6 +18,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 ENDPOINT = Endpoint("198.18.0.10", 24, "eth0", "")
 PROTECTED = {
     "recovering": False,
+    "heard": None,
     "setting": '"node2"',
     "written": "0/5000000",
     "timeline": 3,
@@ -56,6 +57,7 @@ class Stage:
             "stop_fast": lambda _server, _timeout: self.stop("stop", self.stops),
             "stop_at_once": lambda _server, _timeout: self.stop("stop at once", False),
             "start": lambda _server: self.events.append("start"),
+            "note_heard": lambda at: self.events.append(("heard", at)),
             "say": lambda _line: None,
         }
         for name, function in replaced.items():
@@ -102,6 +104,30 @@ def test_a_standby_gives_no_word(stage: Stage) -> None:
     stage.found.update(recovering=True, timeline=None)
     stage.agent.once()
     assert stage.events == [("setting", False)]
+
+
+def test_a_standby_notes_when_it_last_heard_from_its_primary(stage: Stage) -> None:
+    stage.found.update(recovering=True, timeline=None, setting="")
+    stage.agent.once()
+    assert stage.events == []
+    stage.found.update(heard=1000.5)
+    stage.agent.once()
+    assert stage.events == [("heard", 1000.5)]
+
+
+def test_what_is_begun_goes_on_sooner(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stage.agent.once() == _agent.NEXT_STEP_S, "something was done"
+    stage.found.update(setting="", protected=False)
+    assert stage.agent.once() == _agent.PASS_S
+    stage.agent._checkpoint, stage.agent._timeline, stage.busy = stage.session, 3, True
+    assert stage.agent.once() == _agent.NEXT_STEP_S, "a checkpoint is on its way"
+    stage.found.update(setting='"node2"')
+
+    def fail(*_arguments: object) -> None:
+        raise BackupHaError("The disk is full.")
+
+    monkeypatch.setattr(_agent, "give_word", fail)
+    assert stage.agent.once() == _agent.PASS_S, "what fails is not tried more often"
 
 
 def test_whoever_was_outvoted_forgets_and_stops_after_the_address_is_gone(stage: Stage) -> None:

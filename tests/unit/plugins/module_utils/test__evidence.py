@@ -192,6 +192,9 @@ def test_when_the_primary_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_evidence, "time", SimpleNamespace(time=lambda: 1000.0, monotonic=time.monotonic))
     local = world.gather()["local"]
     assert (local["last_message"], local["latest_end"], local["receiver"]) == (999.8, worlds.LSN, "streaming")
+    world.facts["receiver"] = None
+    monkeypatch.setattr(_evidence, "last_heard", lambda: 990.0)
+    assert world.gather()["local"]["last_message"] == 990.0, "the agent remembers what the server has forgotten"
 
 
 def test_a_writer_is_not_asked_what_only_a_standby_knows(monkeypatch: pytest.MonkeyPatch) -> None:
