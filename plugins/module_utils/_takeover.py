@@ -20,7 +20,7 @@ from ._database import record_history
 from ._endpoint import PreparedEndpoint
 from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError, first_line, problem_of
 from ._evidence import gather
-from ._failover import ANSWERS, NOT_READY, Report, Wishes, examine
+from ._failover import ANSWERS, NOT_READY, Report, Wishes, describe, examine
 from ._fence import load_fence, switch_off
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
@@ -34,6 +34,7 @@ from ._promotion import (
     wait_until_writer,
     was_primary,
 )
+from ._protection import describe_waiting
 
 # PostgreSQL's stop on the old primary gives the endpoint back within this time.
 LINGER_S = 2.0
@@ -47,11 +48,17 @@ class Takeover:
 
     changed: bool = False
     report: Report | None = None
+    waiting: str = ""
     began: float = field(default_factory=time.time)
     steps: list[dict[str, Any]] = field(default_factory=list)
 
     def done(self, step: str) -> None:
         self.steps.append({"step": step, "at_s": round(time.time() - self.began, 3)})
+
+    def said(self, node: str) -> list[str]:
+        """What was found out, as sentences."""
+        found = describe(self.report) if self.report else [f"{node} was the primary already."]
+        return [*found, *([self.waiting] if self.waiting else [])]
 
     def as_dict(self) -> dict[str, Any]:
         report = self.report.as_dict() if self.report else {}
@@ -98,6 +105,7 @@ def take_over(config: NodeConfig, order: Order) -> Takeover:
             # An earlier one was interrupted, or this is a second one: what is left is to serve.
             serve(config, connection)
             takeover.done("serving")
+            takeover.waiting = describe_waiting(config, connection)
             return takeover
         if not try_lock(connection, GRANT):
             raise RefusedError(
@@ -107,6 +115,7 @@ def take_over(config: NodeConfig, order: Order) -> Takeover:
             _check(config, connection, order, takeover)
             with _grant_of_peer(config, takeover):
                 _promote(config, connection, order, takeover)
+            takeover.waiting = describe_waiting(config, connection)
         finally:
             if not connection.closed:
                 unlock(connection, GRANT)

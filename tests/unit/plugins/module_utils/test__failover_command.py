@@ -62,7 +62,7 @@ def test_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_a_second_one_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Command(monkeypatch).answer = Takeover()
     assert _cli.main(["failover", "--yes"]) == 0
-    assert capsys.readouterr().out.startswith("It was the primary already.\n")
+    assert capsys.readouterr().out.startswith(f"{CONFIG.node} was the primary already.\n")
 
 
 def test_without_a_yes_and_without_a_terminal(

@@ -45,6 +45,7 @@ class Scene:
         self.fence: Fence | None = None
         self.breaks_session = True
         self.history: dict[str, Any] = {}
+        self.waiting = ""
         self.local = Session("local")
         replaced: dict[str, Any] = {
             "connect_local": lambda _server: self.local,
@@ -61,6 +62,7 @@ class Scene:
             "forget_having_been_primary": lambda: self.did("forget"),
             "request_promotion": lambda _connection: self.did("request"),
             "wait_until_writer": lambda _connection: self.did("writer"),
+            "describe_waiting": lambda _config, _connection: self.waiting,
             "serve": lambda _config, _connection: self.did("serve"),
             "record_history": self.record,
             "PreparedEndpoint": lambda _endpoint: SimpleNamespace(
@@ -107,6 +109,14 @@ class Scene:
         assert "request" not in self.events and "remember" not in self.events
         assert "local" not in self.held, "the lock was not given back"
         return " ".join(raised.value.reasons)
+
+
+def test_commits_that_wait_afterwards_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, evidences.refused())
+    scene.waiting = "Commits wait until node1 is back."
+    assert take_over(CONFIG, ANYTHING).said("node2")[-1] == scene.waiting
+    scene.recovering["local"] = False
+    assert take_over(CONFIG, ANYTHING).said("node2") == ["node2 was the primary already.", scene.waiting]
 
 
 def test_a_primary_that_is_proven_down_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
