@@ -160,7 +160,7 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
             config.postgresql.data_directory, control, facts["timeline"], facts["replay_lsn"] if recovering else None
         ),
         "paused": bool(recovering and one(connection, "SELECT pg_is_wal_replay_paused()")),
-        "was_primary": was_primary(),
+        "was_primary": was_primary(facts["timeline"]),
         "began_to_take_over": began_to_take_over(config.node, read_operation()),
         # A receiver that only tries begins at a segment's first byte.
         "streamed": bool(received and parse_lsn(received) % segment_size),

@@ -108,7 +108,7 @@ class World:
             "one": self.one,
             "read_word": lambda _config: self.word,
             "has_cluster_database": lambda _session: True,
-            "was_primary": lambda: False,
+            "was_primary": lambda _timeline: False,
             "read_operation": lambda: None,
             "control_data": lambda _server: ControlData("in archive recovery", "0/3000028", 1, "7", False, True),
             "find_outvoter": lambda *_arguments: None,
