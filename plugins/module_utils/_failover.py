@@ -38,11 +38,12 @@ class Finding:
 @dataclass(frozen=True)
 class Wishes:
     """What the operator allows: his word that the old primary is off, how much may be lost (None: the default), and
-    whether there is a fence."""
+    whether there is a fence, or what is wrong with the one that is configured."""
 
     primary_is_off: bool = False
     max_loss_bytes: int | None = None
     can_fence: bool = False
+    fence_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,18 +231,22 @@ def _refused_by_finding(evidence: dict[str, Any], finding: Finding, wishes: Wish
         ]
     if needs_fence(finding, wishes) or finding.name == PROVEN_DOWN:
         return []
+    broken = [f"The fence can't be used: {wishes.fence_problem}"] if wishes.fence_problem else []
     if finding.name == ANSWERS:
         return [
             *finding.reasons,
+            *broken,
             f"It could be a primary that hangs. Switch {peer} off, stop its PostgreSQL, or configure a fence "
             "(backup_ha_fence). If it serves: ansible-playbook duet.backup_ha.switchover.",
         ]
     if wishes.primary_is_off and evidence["there"]["ping"]:
-        return [f"{peer} is said to be off, and its address answers ping. Switch it off, or configure a fence."]
+        said = f"{peer} is said to be off, and its address answers ping. Switch it off, or configure a fence."
+        return [said, *broken]
     if wishes.primary_is_off:
         return []
     return [
         *finding.reasons,
+        *broken,
         f"That is no proof that it does not serve others. Make sure that the machine is switched off and say so "
         f"(backup-ha failover --primary-is-off, in the playbook -e backup_ha_primary_is_off={peer}), or configure a "
         "fence that switches it off (backup_ha_fence).",

@@ -21,7 +21,7 @@ from ._endpoint import PreparedEndpoint
 from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError, first_line, problem_of
 from ._evidence import gather
 from ._failover import ANSWERS, NOT_READY, Report, Wishes, describe, examine
-from ._fence import load_fence, switch_off
+from ._fence import find_fence, switch_off
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
 from ._operation import advance
@@ -83,10 +83,12 @@ def look(config: NodeConfig, order: Order) -> Report:
 
 
 def _look(config: NodeConfig, connection: Connection, order: Order, fenced: bool = False) -> Report:
+    fence, problem = find_fence()
     wishes = Wishes(
         order.primary_is_off,
         order.max_loss_bytes if order.max_loss_bytes is not None else config.max_loss_bytes,
-        can_fence=load_fence() is not None,
+        can_fence=fence is not None,
+        fence_problem=problem,
     )
     deadline = time.monotonic() + LINGER_S
     while True:
@@ -140,9 +142,9 @@ def _check(config: NodeConfig, connection: Connection, order: Order, takeover: T
 
 
 def _switch_off(config: NodeConfig) -> None:
-    fence = load_fence()
+    fence, problem = find_fence()
     if fence is None:
-        raise BackupHaError("The fence has been removed meanwhile.")
+        raise BackupHaError(problem or "The fence has been removed meanwhile.")
     advance("fence")
     switch_off(fence, config)
 
