@@ -20,6 +20,7 @@ from typing import Any
 from . import _endpoint
 from ._agent_decision import Action, Memory, Peer, Seen, decide
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
+from ._down_word import DownWord
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._evidence import ask_port
 from ._postgres import (
@@ -69,6 +70,7 @@ class Agent:
         self._timeline: int | None = None
         self._gateways = gateways(config.address)
         self._said = ""
+        self._down = DownWord(config)
 
     def once(self) -> None:
         """One look and what follows from it. What can't be done now is tried again a second later."""
@@ -89,7 +91,9 @@ class Agent:
             found = rows(self._session, _LOOK, self._config.peer)[0]
         except UnreachableError:
             self._forget_sessions()
+            self._down.give()
             return Seen(at, "none")
+        self._down.take_back()
         setting = kind_of_setting(self._config, found["setting"])
         if found["recovering"]:
             return Seen(at, "secondary", setting=setting)

@@ -101,7 +101,13 @@ def _silence(evidence: dict[str, Any]) -> str:
     node, peer = evidence["node"], evidence["peer"]
     who = f"{node} and the control node get no answer" if evidence["control"] else f"{node} gets no answer"
     ping = " except to ping" if evidence["there"]["ping"] else ""
-    return f"{peer} is silent: {who}{ping}, and nobody answers for the endpoint."
+    said = f"{peer} is silent: {who}{ping}, and nobody answers for the endpoint."
+    if "refused" not in (evidence["there"]["port"], (evidence["control"] or {}).get("port")):
+        return said
+    return (
+        f"{said} Connections to its PostgreSQL are refused, which a firewall could do as well, and its agent does not "
+        "say that no PostgreSQL runs there."
+    )
 
 
 def _unready(evidence: dict[str, Any]) -> list[str]:
@@ -192,15 +198,14 @@ def _suspects(evidence: dict[str, Any]) -> list[str]:
 
 
 def _proofs(evidence: dict[str, Any]) -> list[str]:
-    """Every place where the old primary's server answered and no writer ran on it."""
+    """Every place where the old primary's server itself said that no writer runs on it. A port that refuses
+    connections is none: a firewall that rejects them looks the same."""
     node, peer = evidence["node"], evidence["peer"]
     found = []
     if evidence["there"]["session"] == "standby":
         found.append(f"PostgreSQL on {peer} answers {node} and is read-only.")
-    if evidence["there"]["port"] == "refused":
-        found.append(f"{peer} answers {node}, and no PostgreSQL listens there.")
-    if (evidence["control"] or {}).get("port") == "refused":
-        found.append(f"{peer} answers the control node, and no PostgreSQL listens there.")
+    if evidence["local"]["told_down"]:
+        found.append(f"The agent of {peer} says that no PostgreSQL runs there.")
     seen = seen_by_ssh(evidence)
     if seen and seen["role"] in NO_WRITER:
         state = {"secondary": "is read-only", "stopped": "is stopped", "none": "is not installed"}[seen["role"]]

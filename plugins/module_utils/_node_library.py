@@ -25,6 +25,7 @@ NODE_MODULES = (
     "_config",
     "_control",
     "_database",
+    "_down_word",
     "_endpoint",
     "_errors",
     "_evidence",

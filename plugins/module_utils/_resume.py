@@ -13,7 +13,7 @@ from typing import Any
 
 from ._config import NodeConfig
 from ._errors import UnreachableError, problem_of
-from ._grant import GRANT, peer_abstains, try_lock, unlock
+from ._grant import GRANT, end_down_word, peer_abstains, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import WAITING_PATH, observe_replication, read_waiting
 from ._postgres import (
@@ -165,6 +165,7 @@ def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -
         ours = _position(local)
         decision, why = decide_resume(ours, _position(peer), was_primary(ours["timeline"]), alone, abstains)
         if decision == "promote":
+            end_down_word(peer)
             promote_here(config, local)
         return decision, why
     finally:

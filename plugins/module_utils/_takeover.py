@@ -20,7 +20,7 @@ from ._database import record_history
 from ._endpoint import PreparedEndpoint
 from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError, first_line, problem_of
 from ._evidence import gather
-from ._failover import ANSWERS, NOT_READY, Report, Wishes, describe, examine
+from ._failover import ANSWERS, NOT_READY, UNREACHABLE, Report, Wishes, describe, examine
 from ._fence import find_fence, switch_off
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
@@ -36,8 +36,8 @@ from ._promotion import (
 )
 from ._protection import describe_waiting
 
-# PostgreSQL's stop on the old primary gives the endpoint back within this time.
-LINGER_S = 2.0
+# PostgreSQL's stop on the old primary gives the endpoint back within this time, and its agent has said so.
+LINGER_S = 3.0
 REPLAY_STALL_S = 30.0
 _WAITS_FOR_WAL = ("RecoveryWalStream", "RecoveryRetrieveRetryInterval")
 
@@ -93,7 +93,8 @@ def _look(config: NodeConfig, connection: Connection, order: Order, fenced: bool
     deadline = time.monotonic() + LINGER_S
     while True:
         report = examine(gather(config, connection, order.control), wishes, fenced)
-        lingers = report.evidence["there"]["port"] == "refused" and report.finding.name == ANSWERS
+        unclear = report.finding.name in (ANSWERS, UNREACHABLE)
+        lingers = report.evidence["there"]["port"] == "refused" and unclear
         if not lingers or time.monotonic() > deadline:
             return report
         time.sleep(0.1)

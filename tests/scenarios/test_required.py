@@ -112,3 +112,14 @@ def test_a_failover_loses_nothing_and_is_done_although_commits_wait(required: Cl
     assert watch_over(other, tmp_path / "back").over(and_back, old) == old
     wait_until_protected(lab, old)
     within(20, lambda: commits(lab, old), "commits are acknowledged")
+
+
+def test_somebody_lets_it_go_on_without_the_secondary(required: Cluster) -> None:
+    lab, primary = required.lab, required.primary
+    lab.power_off(required.secondary)
+    assert not commits(lab, primary)
+    lab.sh(primary, 'sed -i \'s/"required"/"preferred"/\' /etc/backup-ha/node.json')
+    within(40, lambda: commits(lab, primary), "the primary goes on alone")
+    assert not is_protected(lab, primary), "the word was taken back before"
+    lab.power_on(required.secondary)
+    required.settle(primary)

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _agent, _endpoint
 from ansible_collections.duet.backup_ha.plugins.module_utils._agent_decision import Peer
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Endpoint
+from ansible_collections.duet.backup_ha.plugins.module_utils._down_word import DownWord
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
@@ -34,6 +35,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[Any] = []
+        self.words: list[str] = []
         self.found: dict[str, Any] = dict(PROTECTED)
         self.stops = True
         self.busy = False
@@ -61,6 +63,8 @@ class Stage:
         for name, function in replaced.items():
             monkeypatch.setattr(_agent, name, function)
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.events.append("endpoint"))
+        for verb in ("give", "take_back"):
+            monkeypatch.setattr(DownWord, verb, lambda _self, verb=verb: self.words.append(verb))
         self.session = session
         self.agent = _agent.Agent(CONFIG)
 
@@ -200,3 +204,14 @@ def test_a_witness(
     monkeypatch.setattr(_agent, "run", lambda _argv, **_options: pings)
     monkeypatch.setattr(_endpoint, "probe", probe)
     assert _agent.answers(address, ENDPOINT) is there
+
+
+def test_while_the_server_does_not_answer_the_other_node_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_server: object) -> None:
+        raise UnreachableError("The local PostgreSQL does not answer.")
+
+    stage.agent.once()
+    monkeypatch.setattr(_agent, "connect_cluster_database", nobody)
+    stage.agent._forget_sessions()
+    stage.agent.once()
+    assert stage.words == ["take_back", "give"]

@@ -40,6 +40,7 @@ class Node:
         monkeypatch.setattr(_resume, "unlock", lambda _session, _key: self.events.append("unlock"))
         monkeypatch.setattr(_resume, "was_primary", self.asked_to_be)
         monkeypatch.setattr(_resume, "promote_here", lambda *_arguments: self.events.append("promote"))
+        monkeypatch.setattr(_resume, "end_down_word", lambda session: self.events.append(f"end word {session.server}"))
         monkeypatch.setattr(_resume, "serve", lambda *_arguments: self.events.append("serve"))
 
     def asked_to_be(self, timeline: int = 0) -> bool:
@@ -73,7 +74,7 @@ class Node:
 def test_a_node_in_step_takes_both_locks_and_is_promoted(monkeypatch: pytest.MonkeyPatch) -> None:
     node = Node(monkeypatch)
     assert node.attempt() == "promote"
-    assert node.events == ["lock node1", "lock node2", "promote", "unlock"]
+    assert node.events == ["lock node1", "lock node2", "end word node2", "promote", "unlock"]
 
 
 def test_a_writer_serves_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ class Scene:
         self.held: list[str] = []
         self.remembers = False
         self.fence: Fence | None = None
+        self.fence_problem = ""
         self.breaks_session = True
         self.history: dict[str, Any] = {}
         self.waiting = ""
@@ -54,7 +55,7 @@ class Scene:
             "try_lock": self.try_lock,
             "unlock": lambda session, _key: self.held.remove(session.server),
             "gather": self.gather,
-            "load_fence": lambda: self.fence,
+            "find_fence": lambda: (self.fence, self.fence_problem),
             "switch_off": lambda _fence, _config: self.did("fence"),
             "await_everything_replayed": lambda _connection, _config: self.did("replayed"),
             "was_primary": lambda: self.remembers,
@@ -112,7 +113,7 @@ class Scene:
 
 
 def test_commits_that_wait_afterwards_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, evidences.refused())
+    scene = Scene(monkeypatch, evidences.down())
     scene.waiting = "Commits wait until node1 is back."
     assert take_over(CONFIG, ANYTHING).said("node2")[-1] == scene.waiting
     scene.recovering["local"] = False
@@ -120,7 +121,7 @@ def test_commits_that_wait_afterwards_are_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_primary_that_is_proven_down_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, evidences.refused())
+    scene = Scene(monkeypatch, evidences.down())
     takeover = take_over(CONFIG, Order(who="root", operation="op"))
     assert scene.events == ["replayed", *PROMOTION]
     assert [step["step"] for step in takeover.steps] == ["evidence", "replayed", "promoted", "endpoint", "serving"]
@@ -134,7 +135,7 @@ def test_a_primary_that_is_proven_down_is_replaced(monkeypatch: pytest.MonkeyPat
         "timeline": 10,
         "outcome": "done",
         "who": "root",
-        "why": "proven down: node1 answers node2, and no PostgreSQL listens there.",
+        "why": "proven down: The agent of node1 says that no PostgreSQL runs there.",
     }
     assert scene.held == []
 
@@ -170,12 +171,31 @@ def test_a_failed_fence_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scene.events == ["fence"]
 
 
-def test_a_fence_that_is_gone_when_it_is_needed_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("problem", "said"), [("", "removed meanwhile"), ("it is not JSON.", "it is not JSON.")])
+def test_a_fence_that_is_gone_when_it_is_needed_refuses(
+    monkeypatch: pytest.MonkeyPatch, problem: str, said: str
+) -> None:
     scene = Scene(monkeypatch, evidences.silent())
-    fences = [Fence("fence_a"), None]
-    monkeypatch.setattr(_takeover, "load_fence", lambda: fences.pop(0))
-    assert "removed meanwhile" in scene.refused()
+    fences = [(Fence("fence_a"), ""), (None, problem)]
+    monkeypatch.setattr(_takeover, "find_fence", lambda: fences.pop(0))
+    assert said in scene.refused()
     assert scene.events == []
+
+
+def test_a_fence_that_can_not_be_used_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, evidences.down())
+    scene.fence_problem = "/etc/backup-ha/fence.json is not JSON."
+    assert take_over(CONFIG, ANYTHING).changed
+    scene.gathered = [evidences.silent()]
+    assert scene.fence_problem in " ".join(look(CONFIG, ANYTHING).refusals)
+
+
+def test_the_agent_of_the_old_primary_may_need_a_moment_to_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, evidences.refused(), evidences.refused(), evidences.down())
+    assert look(CONFIG, ANYTHING).finding.name == "proven_down"
+    scene.gathered = [evidences.refused()]
+    assert look(CONFIG, ANYTHING).finding.name == "unreachable"
+    assert scene.now > _takeover.LINGER_S
 
 
 @pytest.mark.parametrize(
@@ -203,14 +223,14 @@ def test_nobody_is_fenced_for_a_failover_that_is_refused_anyway(monkeypatch: pyt
 
 def test_the_bound_of_the_node_counts_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(CONFIG, max_loss_bytes=0)
-    Scene(monkeypatch, evidences.refused())
+    Scene(monkeypatch, evidences.down())
     assert "Nothing may be lost" in " ".join(look(config, Order()).refusals)
     assert look(config, Order(max_loss_bytes=1)).refusals == []
 
 
 def test_an_endpoint_that_lingers_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    lingers = changed(evidences.refused(), endpoint={"holder": "02:00:00:00:00:01"})
-    scene = Scene(monkeypatch, lingers, lingers, evidences.refused())
+    lingers = changed(evidences.down(), endpoint={"holder": "02:00:00:00:00:01"})
+    scene = Scene(monkeypatch, lingers, lingers, evidences.down())
     take_over(CONFIG, Order())
     assert 0.1 < scene.now < _takeover.LINGER_S
     scene = Scene(monkeypatch, lingers)
@@ -219,12 +239,12 @@ def test_an_endpoint_that_lingers_is_waited_for(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_the_control_node_saw_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     control = {"primary": {}, "port": "open", "endpoint_port": "silent"}
-    scene = Scene(monkeypatch, evidences.refused())
+    scene = Scene(monkeypatch, evidences.down())
     assert "from the control node" in scene.refused(Order(control=control))
 
 
 def test_another_promotion_is_not_crossed(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, evidences.refused())
+    scene = Scene(monkeypatch, evidences.down())
     scene.locks["local"] = False
     assert f"its lock is held on {CONFIG.node}" in scene.refused()
     scene = Scene(monkeypatch, evidences.standby())
@@ -250,7 +270,7 @@ def test_a_standby_that_writes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_writer_only_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, evidences.refused())
+    scene = Scene(monkeypatch, evidences.down())
     scene.recovering["local"] = False
     takeover = take_over(CONFIG, Order())
     assert scene.events == ["serve"] and not takeover.changed and takeover.report is None
@@ -258,7 +278,7 @@ def test_a_writer_only_serves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("remembered", [False, True])
 def test_a_refused_promotion_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, remembered: bool) -> None:
-    scene = Scene(monkeypatch, evidences.refused(), request=psycopg.errors.ObjectNotInPrerequisiteState("no"))
+    scene = Scene(monkeypatch, evidences.down(), request=psycopg.errors.ObjectNotInPrerequisiteState("no"))
     scene.breaks_session, scene.remembers = False, remembered
     with pytest.raises(BackupHaError, match="refused its promotion"):
         take_over(CONFIG, Order())
@@ -269,7 +289,7 @@ def test_a_refused_promotion_leaves_nothing_behind(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("step", ["request", "writer"])
 def test_a_server_that_dies_in_its_promotion_is_in_doubt(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """It remembers, so it asks to go on when it starts again."""
-    scene = Scene(monkeypatch, evidences.refused(), **{step: BROKEN})
+    scene = Scene(monkeypatch, evidences.down(), **{step: BROKEN})
     with pytest.raises(InDoubtError, match="told to become primary"):
         take_over(CONFIG, Order())
     assert "forget" not in scene.events and "endpoint" not in scene.events
@@ -277,7 +297,7 @@ def test_a_server_that_dies_in_its_promotion_is_in_doubt(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("step", ["serve", "history"])
 def test_what_fails_afterwards_is_told_and_not_taken_back(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    scene = Scene(monkeypatch, evidences.refused(), **{step: BackupHaError("no disk.")})
+    scene = Scene(monkeypatch, evidences.down(), **{step: BackupHaError("no disk.")})
     scene.breaks_session = False
     with pytest.raises(InDoubtError, match="accepts writes and has the endpoint, but") as raised:
         take_over(CONFIG, Order())
