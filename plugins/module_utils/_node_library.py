@@ -51,6 +51,7 @@ NODE_MODULES = (
     "_rejoin_plan",
     "_resume",
     "_rewind",
+    "_streaming",
     "_system",
     "_takeover",
     "_timeline",

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _endpoint
 from ._bounded import bounded
-from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
+from ._config import PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
 from ._lsn import parse_lsn
@@ -30,7 +30,7 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._system import remove_durably, systemctl, unit_is_active, write_durably
+from ._system import remove_durably, systemctl, write_durably
 
 # There from the moment when a node has become primary until it has handed over or follows another one: a node that
 # starts with it may ask to be primary again.
@@ -204,7 +204,3 @@ def endpoint_linger(config: NodeConfig, limit: float = 0.3) -> None:
     until = time.monotonic() + limit
     while time.monotonic() < until and _endpoint.holds(config.endpoint):
         time.sleep(0.02)
-
-
-def endpoint_is_active() -> bool:
-    return unit_is_active(ENDPOINT_UNIT)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,10 +37,11 @@ from ._postgres import (
 )
 from ._postgres import start as start_server
 from ._promotion import forget_having_been_primary
-from ._rejoin_facts import control_timeline, current_timeline, gather, receives_on
+from ._rejoin_facts import control_timeline, current_timeline, gather
 from ._rejoin_outcome import Outcome
 from ._rejoin_plan import CLEAN_STATES, CRASHED_STANDBY, UNCHANGED, plan_rejoin
 from ._rewind import rewind
+from ._streaming import await_streaming
 from ._system import systemctl
 from ._unusable import clear_unusable, mark_unusable
 
@@ -123,7 +123,7 @@ class _Work:
             self._start()
             outcome.done("start")
         if steps & {"start", "await_streaming"}:
-            self._await_streaming()
+            await_streaming(self.config, self.timeout)
             outcome.done("await_streaming")
         outcome.steps = [took["step"] for took in outcome.took]
 
@@ -274,19 +274,6 @@ class _Work:
             # On a standby it would keep WAL for ever.
             drop_slot(connection, self.config.peer_slot)
         remove_leftovers(server.data_directory)
-
-    def _await_streaming(self) -> None:
-        """On the primary's timeline: until it gets there, a standby may stream for a moment up to a fork."""
-        deadline = time.monotonic() + self.timeout
-        with connect_peer(self.config) as peer, wait_for_session(self.config.postgresql, self.timeout) as connection:
-            wanted = current_timeline(peer)
-            while receives_on(connection) != wanted:
-                if time.monotonic() > deadline:
-                    raise DeadlineError(
-                        f"{self.config.node} runs but does not stream from {self.config.peer} after "
-                        f"{self.timeout:.0f} s; PostgreSQL's log on {self.config.node} says why."
-                    )
-                time.sleep(0.02)
 
 
 def _ensure_usable_slot(connection: Connection, name: str) -> None:

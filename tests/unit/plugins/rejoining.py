@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _clone, _rejoin, _rejoin_facts
+from ansible_collections.duet.backup_ha.plugins.module_utils import _clone, _rejoin, _rejoin_facts, _streaming
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     RefusedError,
@@ -53,7 +53,7 @@ class Stage:
         monkeypatch.setattr(_clone, "plan_clone", self.plan_clone)
         monkeypatch.setattr(_clone, "clone", lambda _config, steps, _timeout: self.did("copy " + " ".join(steps)))
         for name, function in (self._answers() | self._acts()).items():
-            for module in (_rejoin, _rejoin_facts):
+            for module in (_rejoin, _rejoin_facts, _streaming):
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, function)
         monkeypatch.setattr(Path, "exists", lambda _path: True)
