@@ -1,4 +1,4 @@
-"""The module that makes a primary a standby promotes nobody: then the cluster has no primary until somebody says."""
+"""Whom the module demotes becomes a standby and nobody is promoted: the cluster has no primary until somebody says."""
 
 from __future__ import annotations
 

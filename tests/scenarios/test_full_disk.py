@@ -100,7 +100,7 @@ def test_in_the_middle_of_a_switchover(
         disks[node].empty()
         lab.forget_connections()
         if len(lab.writers()) == 0:
-            within(60, lambda: lab.writers(), lambda: f"a writer by itself; {lab.play('status').said}")
+            within(60, lab.writers, lambda: f"a writer by itself; {lab.play('status').said}")
         if lab.play("status").verdict != "healthy":
             lab.play("switchover")
 
