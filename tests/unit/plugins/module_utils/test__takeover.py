@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import psycopg
 import pytest
@@ -15,101 +13,17 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import _takeover
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     BackupHaError,
     InDoubtError,
-    RefusedError,
     UnreachableError,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._fence import Fence
-from ansible_collections.duet.backup_ha.plugins.module_utils._grant import GRANT
 from ansible_collections.duet.backup_ha.plugins.module_utils._takeover import Order, look, take_over
 from ansible_collections.duet.backup_ha.tests.unit.plugins import evidences
-from ansible_collections.duet.backup_ha.tests.unit.plugins.evidences import Evidence, changed
-from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, Session
+from ansible_collections.duet.backup_ha.tests.unit.plugins.evidences import changed
+from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
+from ansible_collections.duet.backup_ha.tests.unit.plugins.taking_over import ANYTHING, Scene
 
 BROKEN = psycopg.OperationalError("server closed the connection unexpectedly")
-ANYTHING = Order()
 PROMOTION = ["remember", "request", "writer", "endpoint", "announce", "serve", "history"]
-
-
-class Scene:
-    """The node that takes over is node2 of the evidence; every attribute is one thing that a test changes."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *gathered: Evidence, **fails: Exception) -> None:
-        self.events: list[str] = []
-        self.gathered = list(gathered)
-        self.fails = fails
-        self.now = 0.0
-        self.recovering = {"local": True, "peer": True}
-        self.locks = {"local": True, "peer": True}
-        self.held: list[str] = []
-        self.remembers = False
-        self.fence: Fence | None = None
-        self.fence_problem = ""
-        self.breaks_session = True
-        self.history: dict[str, Any] = {}
-        self.waiting = ""
-        self.local = Session("local")
-        replaced: dict[str, Any] = {
-            "connect_local": lambda _server: self.local,
-            "connect_peer": self.connect_peer,
-            "in_recovery": lambda session: self.recovering[session.server],
-            "try_lock": self.try_lock,
-            "unlock": lambda session, _key: self.held.remove(session.server),
-            "gather": self.gather,
-            "find_fence": lambda: (self.fence, self.fence_problem),
-            "switch_off": lambda _fence, _config: self.did("fence"),
-            "await_everything_replayed": lambda _connection, _config: self.did("replayed"),
-            "was_primary": lambda: self.remembers,
-            "remember_being_primary": lambda _config: self.did("remember"),
-            "forget_having_been_primary": lambda: self.did("forget"),
-            "request_promotion": lambda _connection: self.did("request"),
-            "wait_until_writer": lambda _connection: self.did("writer"),
-            "describe_waiting": lambda _config, _connection: self.waiting,
-            "serve": lambda _config, _connection: self.did("serve"),
-            "record_history": self.record,
-            "PreparedEndpoint": lambda _endpoint: SimpleNamespace(
-                take=lambda: self.did("endpoint"), announce=lambda: self.did("announce"), close=lambda: None
-            ),
-            "timeline_of": lambda _connection: 10,
-            "time": SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep, time=lambda: 1000.0),
-        }
-        for name, function in replaced.items():
-            monkeypatch.setattr(_takeover, name, function)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def did(self, event: str) -> None:
-        assert "local" in self.held or event == "serve", f"{event} without the lock"
-        self.events.append(event)
-        if event in self.fails:
-            self.local.closed = self.breaks_session
-            raise self.fails[event]
-
-    def gather(self, _config: object, _connection: object, control: dict[str, Any] | None) -> Evidence:
-        evidence = self.gathered.pop(0) if len(self.gathered) > 1 else self.gathered[0]
-        return {**evidence, "control": control or evidence["control"]}
-
-    def try_lock(self, session: Session, key: int) -> bool:
-        assert key == GRANT
-        if self.locks[session.server]:
-            self.held.append(session.server)
-        return self.locks[session.server]
-
-    def connect_peer(self, _config: object) -> Session:
-        if "connect_peer" in self.fails:
-            raise self.fails["connect_peer"]
-        return Session("peer")
-
-    def record(self, _server: object, entry: dict[str, Any]) -> None:
-        self.did("history")
-        self.history = entry
-
-    def refused(self, order: Order = ANYTHING) -> str:
-        with pytest.raises(RefusedError) as raised:
-            take_over(CONFIG, order)
-        assert "request" not in self.events and "remember" not in self.events
-        assert "local" not in self.held, "the lock was not given back"
-        return " ".join(raised.value.reasons)
 
 
 def test_commits_that_wait_afterwards_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,44 +64,18 @@ def test_silence_needs_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_word_makes_a_fence_superfluous(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, evidences.silent())
-    scene.fence = Fence("fence_a")
+    scene.fence = Fence("fence_a"), ""
     take_over(CONFIG, Order(primary_is_off=True))
     assert "fence" not in scene.events
 
 
 def test_silence_is_fenced_and_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, evidences.silent())
-    scene.fence = Fence("fence_a")
+    scene.fence = Fence("fence_a"), ""
     takeover = take_over(CONFIG, Order())
     assert scene.events == ["fence", "replayed", *PROMOTION]
     assert scene.history["why"].startswith("proven down: The fence reported")
     assert [step["step"] for step in takeover.steps][:2] == ["evidence", "fence"]
-
-
-def test_a_failed_fence_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, evidences.silent(), fence=BackupHaError("exit code 1"))
-    scene.fence, scene.breaks_session = Fence("fence_a"), False
-    assert "exit code 1" in scene.refused()
-    assert scene.events == ["fence"]
-
-
-@pytest.mark.parametrize(("problem", "said"), [("", "removed meanwhile"), ("it is not JSON.", "it is not JSON.")])
-def test_a_fence_that_is_gone_when_it_is_needed_refuses(
-    monkeypatch: pytest.MonkeyPatch, problem: str, said: str
-) -> None:
-    scene = Scene(monkeypatch, evidences.silent())
-    fences = [(Fence("fence_a"), ""), (None, problem)]
-    monkeypatch.setattr(_takeover, "find_fence", lambda: fences.pop(0))
-    assert said in scene.refused()
-    assert scene.events == []
-
-
-def test_a_fence_that_can_not_be_used_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, evidences.down())
-    scene.fence_problem = "/etc/backup-ha/fence.json is not JSON."
-    assert take_over(CONFIG, ANYTHING).changed
-    scene.gathered = [evidences.silent()]
-    assert scene.fence_problem in " ".join(look(CONFIG, ANYTHING).refusals)
 
 
 def test_the_agent_of_the_old_primary_may_need_a_moment_to_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,29 +84,6 @@ def test_the_agent_of_the_old_primary_may_need_a_moment_to_say_so(monkeypatch: p
     scene.gathered = [evidences.refused()]
     assert look(CONFIG, ANYTHING).finding.name == "unreachable"
     assert scene.now > _takeover.LINGER_S
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        changed(evidences.silent(), there={"port": "open", "session": "writer"}),
-        changed(evidences.silent(), there={"port": "open"}),
-        changed(evidences.silent(), endpoint={"holder": "02:00:00:00:00:01"}),
-        changed(evidences.silent(), local={"paused": True}),
-    ],
-)
-def test_a_fence_that_only_says_so_refuses(monkeypatch: pytest.MonkeyPatch, after: Evidence) -> None:
-    scene = Scene(monkeypatch, evidences.silent(), after)
-    scene.fence = Fence("fence_a")
-    assert "The fence reported success, and all the same" in scene.refused()
-    assert scene.events == ["fence"]
-
-
-def test_nobody_is_fenced_for_a_failover_that_is_refused_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, evidences.silent())
-    scene.fence = Fence("fence_a")
-    assert "Nothing may be lost" in scene.refused(Order(max_loss_bytes=0))
-    assert scene.events == []
 
 
 def test_the_bound_of_the_node_counts_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
