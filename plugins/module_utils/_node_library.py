@@ -34,6 +34,7 @@ NODE_MODULES = (
     "_fence",
     "_fork",
     "_fork_copy",
+    "_fresh_copy",
     "_grant",
     "_leftovers",
     "_loss",

@@ -18,8 +18,9 @@ from ._config import NodeConfig
 from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableError
 from ._fork import Fork, name_tables
 from ._fork_copy import keep, kept_before
+from ._fresh_copy import copy_anew, plan_copy
 from ._grant import GRANT, try_lock, unlock
-from ._leftovers import free_bytes, remove_leftovers
+from ._leftovers import remove_leftovers
 from ._operation import advance, read_operation, refuse_if_busy, renew
 from ._postgres import (
     Connection,
@@ -73,7 +74,7 @@ def rejoin(config: NodeConfig, timeout: float, discard: bool = False, check: boo
         outcome = Outcome(work.plan(discard))
         outcome.lost = work.fork
         if "copy" in outcome.steps:
-            work.plan_copy()
+            plan_copy(config)
         if not check:
             work.carry_out(outcome)
     return outcome
@@ -112,7 +113,7 @@ class _Work:
             self._before_stop(steps, outcome)
         if "copy" in steps or ("stop" in steps and not self._rewound(outcome)):
             advance("copy")
-            self._copy()
+            copy_anew(self.config, self.timeout)
             outcome.done("copy")
         if "drop_slot" in steps:
             with connect_local(self.config.postgresql) as connection:
@@ -234,28 +235,6 @@ class _Work:
         if control.timeline < control.recovery_timeline:
             return "the last checkpoint is on an older timeline than the end of the WAL"
         return ""
-
-    def plan_copy(self) -> list[str]:
-        """Raises RefusedError when there is no room for a copy beside the old directory."""
-        local = {
-            "role": "stopped",
-            "state": None,
-            "copied": False,
-            "system_identifier": None,
-            "holds_data": True,
-            "was_primary": False,  # what is worth keeping of it was kept
-            "leftovers": False,
-            "free_bytes": free_bytes(self.config.postgresql.data_directory),
-        }
-        return _clone.plan_clone(local, _clone.observe_primary(self.config), erase=True)
-
-    def _copy(self) -> None:
-        try:
-            steps = self.plan_copy()
-        except RefusedError as error:
-            raise BackupHaError(f"{self.config.node} needs a fresh copy. {' '.join(error.reasons)}") from error
-        _clone.clone(self.config, [step for step in steps if step != "start"], self.timeout)
-        clear_unusable()
 
     def _start(self) -> None:
         server = self.config.postgresql

@@ -13,7 +13,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import jud
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
 
 LATE = {"msg": "Task failed: Timed out after 7 second(s).", "unreachable": False}
-CASES = [
+CASES: list[tuple[dict[str, Any] | None, str]] = [
     (None, "node2 does not answer over SSH."),
     ({}, "node2 does not answer over SSH."),
     ({"silence": {}}, "node2 does not answer over SSH."),
