@@ -126,8 +126,7 @@ def fork(cluster: Cluster) -> None:
 
 
 def test_in_the_middle_of_a_rewind(small: tuple[Cluster, dict[str, Disk]]) -> None:
-    """What was kept stays kept. The copy takes the place of what the rewind left, or waits for room; nothing of it starts
-    before it is whole."""
+    """What was kept stays kept. A copy takes the place of what the rewind left, or waits for room."""
     cluster, disks = small
     lab, node = cluster.lab, cluster.primary
     fork(cluster)
