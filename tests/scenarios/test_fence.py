@@ -95,7 +95,7 @@ def dummy(lab: Lab) -> Iterator[None]:
 def test_an_agent_of_the_distribution_in_both_ways_of_failing_over(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     for node in (old, new):
-        lab.sh(node, f"{AGENT}; echo on > {STATUS}", timeout=240)
+        lab.sh(node, f"{AGENT}; printf on > {STATUS}", timeout=240)
     lab.play("assemble", *with_dummy(type="fail", plug="1", power_timeout="1")).check()
     lab.power_off(old)
     answer = failover(lab, new, "--yes")
