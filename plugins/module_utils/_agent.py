@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._agent_decision import Action, Memory, Peer, Seen, decide
+from ._agent_decision import OURS, Action, Memory, Peer, Seen, decide
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
 from ._down_word import DownWord
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._evidence import ask_port
+from ._given_up import end_given_up
 from ._postgres import (
     Connection,
     SessionError,
@@ -100,6 +101,8 @@ class Agent:
         streams = found["state"] == "streaming"
         self._await_checkpoint(found["timeline"])
         peer = None if streams else ask_peer(self._config)
+        if setting == OURS and not streams:
+            end_given_up(self._session, self._config.postgresql.port)
         return Seen(
             at,
             "primary",

@@ -35,6 +35,7 @@ NODE_MODULES = (
     "_fork",
     "_fork_copy",
     "_fresh_copy",
+    "_given_up",
     "_grant",
     "_leftovers",
     "_loss",

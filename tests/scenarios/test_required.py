@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from measure.link import QUICK, LinkError, connect
+from measure.writer import INSERT
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.support import NODES, UNIT, Lab, within
 from tests.scenarios.taking_over import DONE, HISTORY, failover, serves, sure
 from tests.scenarios.test_agent import commits, is_protected, wait_until_protected
 from tests.scenarios.watching import watch_over
 
+MORE_THAN_CONNECTIONS = 130
 REQUIRED = ("-e", "backup_ha_synchronous=required")
 
 
@@ -73,6 +77,22 @@ def test_commits_wait_for_ever_and_nothing_of_ours_does(required: Cluster) -> No
     required.settle(primary)
     wait_until_protected(lab, primary)
     lab.sql(primary, "DROP TABLE scenario_waits")
+
+
+def test_clients_that_give_up_leave_the_connections_to_others(required: Cluster, tmp_path: Path) -> None:
+    """PostgreSQL does not notice that a client is gone that waits for the secondary."""
+    lab, primary = required.lab, required.primary
+    access = watch_over(required, tmp_path).access
+    lab.power_off(required.secondary)
+    for number in range(MORE_THAN_CONNECTIONS):
+        link = connect(access.conninfo(lab.endpoint), QUICK, 30)
+        with suppress(LinkError):
+            link.ask(INSERT, [b"given up", str(number).encode()], 0.15)
+        link.close()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    within(15, lambda: lab.sql(primary, waiting) == "0", "their sessions have ended")
+    lab.power_on(required.secondary)
+    required.settle(primary)
 
 
 def test_a_switchover_loses_nothing(required: Cluster, tmp_path: Path) -> None:

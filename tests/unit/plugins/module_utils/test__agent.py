@@ -59,6 +59,7 @@ class Stage:
             "stop_at_once": lambda _server, _timeout: self.stop("stop at once", False),
             "start": lambda _server: self.events.append("start"),
             "say": lambda _line: None,
+            "end_given_up": lambda _session, port: self.words.append(f"given up on {port}"),
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_agent, name, function)
@@ -215,3 +216,14 @@ def test_while_the_server_does_not_answer_the_other_node_is_told(stage: Stage, m
     stage.agent._forget_sessions()
     stage.agent.once()
     assert stage.words == ["take_back", "give"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "state", "looks"), [('"node2"', None, 1), ("", None, 0), ('"node2"', "streaming", 0)]
+)
+def test_clients_that_gave_up_are_looked_for_while_commits_wait_for_nobody(
+    stage: Stage, setting: str, state: str | None, looks: int
+) -> None:
+    stage.found.update(setting=setting, state=state)
+    stage.agent.once()
+    assert stage.words.count("given up on 5432") == looks
