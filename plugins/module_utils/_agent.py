@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._agent_decision import Action, Memory, Peer, Seen, decide
+from ._agent_decision import OURS, Action, Memory, Peer, Seen, decide
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
+from ._down_word import DownWord
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._evidence import ask_port
+from ._given_up import end_given_up
 from ._heard import note_heard
 from ._postgres import (
     Connection,
@@ -73,6 +75,7 @@ class Agent:
         self._timeline: int | None = None
         self._gateways = gateways(config.address)
         self._said = ""
+        self._down = DownWord(config)
 
     def once(self) -> float:
         """One look and what follows from it; returns in how many seconds the next one is due.
@@ -98,7 +101,9 @@ class Agent:
             found = rows(self._session, _LOOK, self._config.peer)[0]
         except UnreachableError:
             self._forget_sessions()
+            self._down.give()
             return Seen(at, "none")
+        self._down.take_back()
         setting = kind_of_setting(self._config, found["setting"])
         if found["recovering"]:
             if found["heard"]:
@@ -107,6 +112,8 @@ class Agent:
         streams = found["state"] == "streaming"
         self._await_checkpoint(found["timeline"])
         peer = None if streams else ask_peer(self._config)
+        if setting == OURS and not streams:
+            end_given_up(self._session, self._config.postgresql.port)
         return Seen(
             at,
             "primary",

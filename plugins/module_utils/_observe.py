@@ -32,7 +32,7 @@ from ._postgres import (
     postmaster_pid,
     rows,
 )
-from ._protection import read_word
+from ._protection import observe_protection
 from ._system import run, unit_states
 from ._unusable import read_unusable
 
@@ -85,7 +85,7 @@ def observe_node(
     """Everything `status` and the guards need to know about one node.
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
-    agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
+    agent (its unit's state), protection (see observe_protection(); None where commits are not meant to wait),
     waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
     here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
@@ -113,7 +113,7 @@ def observe_node(
     if config and server:
         observed.update(_observe_units(config))
         if config.agent.synchronous != "off":
-            observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
+            observed["protection"] = observe_protection(config)
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
         if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):

@@ -215,6 +215,7 @@ node:
             protected: {type: bool, description: Whether commits wait.}
             since: {type: float, description: "Since when, in epoch seconds."}
             why: {type: str, description: Why.}
+        waiting: {type: str, description: "A sentence while no commit is acknowledged, because the secondary is away."}
     waits: {type: str, description: "Why a former primary stays read-only, while it asks whether it may go on."}
     versions: {type: dict, description: The versions of C(postgresql) and C(workload).}
 outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.scenarios.support import NODES, PEER, WAITS_FOR_NOBODY, Lab, within
+from tests.scenarios.support import NODES, PEER, WAITS_FOR_NOBODY, WRITE, Lab, within
 
 SETTLE_S = 60.0
 DIRECTOR = "bacula-director.service"
@@ -45,7 +45,7 @@ def look(lab: Lab, node: str) -> dict[str, str]:
     """What is true on a node, by name; everything is empty on one that is off."""
     lines = lab.sh(
         node,
-        _LOOK.format(nobody=WAITS_FOR_NOBODY, endpoint=lab.endpoint, target=TARGET, director=DIRECTOR),
+        _LOOK.format(nobody=WAITS_FOR_NOBODY, write=WRITE, endpoint=lab.endpoint, target=TARGET, director=DIRECTOR),
         check=False,
     )
     found = dict(line.split("=", 1) for line in lines.splitlines())
@@ -57,7 +57,7 @@ _LOOK = """
 cd /
 {nobody}
 ask() {{ timeout 5 runuser -u postgres -- psql -XqAt -d "${{2:-postgres}}" -c "$1" 2>&1 | paste -sd' '; }}
-echo "writes=$(ask 'CREATE TEMPORARY TABLE scenario (n int); SELECT pg_is_in_recovery()')"
+echo "writes=$(ask '{write}')"
 echo "senders=$(ask 'SELECT host(client_addr), state FROM pg_stat_replication')"
 echo "endpoint=$(ip -oneline address | grep -o ' {endpoint}/')"
 for unit in {target} {director}; do echo "$unit=$(systemctl is-active $unit)"; done

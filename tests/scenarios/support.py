@@ -31,6 +31,8 @@ DATA = "/var/lib/postgresql/15/main"
 # A scenario's own questions and rows do not wait for the secondary, which it may have switched off.
 WAITS_FOR_NOBODY = "export PGOPTIONS='-c synchronous_commit=local'"
 SSH_DEADLINE_S = 30.0
+# Ends with `f` on a writer, whether or not commits there wait for the secondary.
+WRITE = "SET synchronous_commit = local; CREATE TEMPORARY TABLE scenario (n int); SELECT pg_is_in_recovery()"
 TIMED_OUT = "msg: 'Task failed: Timed out after"
 
 
@@ -195,8 +197,7 @@ class Lab:
 
     def accepts_writes(self, node: str) -> bool:
         """A row can be written there. False when PostgreSQL does not answer or refuses."""
-        statement = "CREATE TEMPORARY TABLE scenario (n int); SELECT pg_is_in_recovery()"
-        script = f"cd /; {WAITS_FOR_NOBODY}; timeout 5 runuser -u postgres -- psql -XqAt -d postgres -c '{statement}'"
+        script = f"cd /; timeout 5 runuser -u postgres -- psql -XqAt -d postgres -c '{WRITE}'"
         return self.sh(node, script, check=False).endswith("f")
 
     def writers(self, nodes: Iterable[str] = NODES) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _agent, _endpoint
 from ansible_collections.duet.backup_ha.plugins.module_utils._agent_decision import Peer
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Endpoint
+from ansible_collections.duet.backup_ha.plugins.module_utils._down_word import DownWord
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
@@ -35,6 +36,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[Any] = []
+        self.words: list[str] = []
         self.found: dict[str, Any] = dict(PROTECTED)
         self.stops = True
         self.busy = False
@@ -59,10 +61,13 @@ class Stage:
             "start": lambda _server: self.events.append("start"),
             "note_heard": lambda at: self.events.append(("heard", at)),
             "say": lambda _line: None,
+            "end_given_up": lambda _session, port: self.words.append(f"given up on {port}"),
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_agent, name, function)
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.events.append("endpoint"))
+        for verb in ("give", "take_back"):
+            monkeypatch.setattr(DownWord, verb, lambda _self, verb=verb: self.words.append(verb))
         self.session = session
         self.agent = _agent.Agent(CONFIG)
 
@@ -226,3 +231,25 @@ def test_a_witness(
     monkeypatch.setattr(_agent, "run", lambda _argv, **_options: pings)
     monkeypatch.setattr(_endpoint, "probe", probe)
     assert _agent.answers(address, ENDPOINT) is there
+
+
+def test_while_the_server_does_not_answer_the_other_node_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_server: object) -> None:
+        raise UnreachableError("The local PostgreSQL does not answer.")
+
+    stage.agent.once()
+    monkeypatch.setattr(_agent, "connect_cluster_database", nobody)
+    stage.agent._forget_sessions()
+    stage.agent.once()
+    assert stage.words == ["take_back", "give"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "state", "looks"), [('"node2"', None, 1), ("", None, 0), ('"node2"', "streaming", 0)]
+)
+def test_clients_that_gave_up_are_looked_for_while_commits_wait_for_nobody(
+    stage: Stage, setting: str, state: str | None, looks: int
+) -> None:
+    stage.found.update(setting=setting, state=state)
+    stage.agent.once()
+    assert stage.words.count("given up on 5432") == looks
