@@ -19,6 +19,7 @@ from typing import Any
 
 from . import _endpoint
 from ._agent_decision import Action, Memory, Peer, Seen, decide
+from ._auto_rejoin import HURRIED_PASS_S, Returning
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._evidence import ask_port
@@ -68,18 +69,26 @@ class Agent:
         self._counts_from: str | None = None
         self._timeline: int | None = None
         self._gateways = gateways(config.address)
+        self._returning = Returning(config)
         self._said = ""
 
     def once(self) -> None:
         """One look and what follows from it. What can't be done now is tried again a second later."""
         try:
-            self._memory, action = decide(self._config.agent, self._memory, self._look())
+            seen = self._look()
+            self._memory, action = decide(self._config.agent, self._memory, seen)
             if action:
                 self._do(action)
+            self._returning.once(seen.role, self._session)
             self._said = ""
         except (BackupHaError, SessionError, OSError) as error:
             self._forget_sessions()
             self._say_once(problem_of(error) if not isinstance(error, OSError) else str(error))
+
+    @property
+    def pause(self) -> float:
+        """Seconds from one look to the next."""
+        return HURRIED_PASS_S if self._returning.hurries else PASS_S
 
     def _look(self) -> Seen:
         at = time.monotonic()
@@ -263,5 +272,5 @@ def work(config: NodeConfig) -> None:
         began = time.monotonic()
         agent.once()
         notify("READY=1\nWATCHDOG=1")
-        time.sleep(max(0.05, PASS_S - (time.monotonic() - began)))
+        time.sleep(max(0.05, agent.pause - (time.monotonic() - began)))
     say(f"The agent ({os.getpid()}) ends, because it was replaced.")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from . import _endpoint, _failover_command, _promotion
 from ._abstain import abstain
 from ._agent import work
+from ._auto_rejoin_attempt import attempt
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
     )
     commands.add_parser("agent", help="(unit) look once a second, and do what is needed")
+    commands.add_parser("auto-rejoin", help="(unit) rejoin, when that is due, and keep account of it")
     commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
@@ -93,6 +95,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command in _UNITS:
         _UNITS[options.command](config, options)
         return 0
+    if options.command == "auto-rejoin":
+        return attempt(config)
     if options.command == "failover":
         return _failover_command.run_command(config, options)
     if options.command == "resume":

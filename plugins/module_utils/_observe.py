@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
+from ._auto_rejoin_record import observe_attempts
+from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, REJOIN_UNIT, NodeConfig, Postgresql
 from ._control import ControlData
 from ._errors import BackupHaError, first_line
 from ._lsn import format_lsn, lsn_distance, parse_lsn
@@ -86,6 +87,7 @@ def observe_node(
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
     agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
+    rejoin (by itself: wanted, works at the moment, attempts so far),
     waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
     here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
@@ -105,6 +107,7 @@ def observe_node(
         "jobs_unknown": False,
         "agent": None,
         "protection": None,
+        "rejoin": None,
         "waits": read_waiting(),
         "unusable": read_unusable() is not None,
         "operation": read_operation(),
@@ -112,6 +115,7 @@ def observe_node(
     }
     if config and server:
         observed.update(_observe_units(config))
+        observed["rejoin"].update(wanted=config.agent.auto_rejoin, attempts=observe_attempts())
         if config.agent.synchronous != "off":
             observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
@@ -129,8 +133,10 @@ def _count_jobs(config: NodeConfig) -> dict[str, Any]:
 
 
 def _observe_units(config: NodeConfig) -> dict[str, Any]:
-    states = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units, AGENT_UNIT])
-    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states}
+    ours = [PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units]
+    states = unit_states([*ours, AGENT_UNIT, REJOIN_UNIT])
+    works = states.pop(REJOIN_UNIT)["active"] in ("activating", "active", "deactivating")
+    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states, "rejoin": {"works": works}}
 
 
 def role_of(database: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from . import _clone
 from ._abstain import begin_to_abstain
 from ._config import NodeConfig
-from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableError
+from ._errors import BackupHaError, BusyError, DeadlineError, RefusedError, UnreachableError
 from ._fork import Fork, name_tables
 from ._fork_copy import keep, kept_before
 from ._grant import GRANT, try_lock, unlock
@@ -54,7 +54,7 @@ def _alone() -> Iterator[int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RefusedError(
+            raise BusyError(
                 UNCHANGED,
                 ["Another rejoin or copy still works on this node's data. Run this again when it has ended."],
             ) from None
@@ -122,6 +122,8 @@ class _Work:
             advance("start")
             self._start()
             outcome.done("start")
+        if "await_streaming" in steps and self.peer:
+            _ensure_usable_slot(self.peer, self.config.slot)
         if steps & {"start", "await_streaming"}:
             self._await_streaming()
             outcome.done("await_streaming")
