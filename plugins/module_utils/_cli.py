@@ -15,6 +15,7 @@ from . import _endpoint, _failover_command, _promotion
 from ._abstain import abstain
 from ._agent import work
 from ._auto_rejoin_attempt import attempt
+from ._auto_rejoin_health import rejoin_reasons
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
@@ -164,6 +165,9 @@ def _status(as_json: bool) -> int:
         _say("  If the other node is lost and switched off: backup-ha resume --alone")
     if observed.get("unusable"):
         _say("  A rewind was interrupted, and PostgreSQL must not start: backup-ha rejoin")
+    streams = (database.get("receiver") or {}).get("status") == "streaming"
+    for line in rejoin_reasons(observed["node"], observed, needed=not streams):
+        _say(f"  {line}")
     if database.get("outvoted"):
         _say(f"  left behind by timeline {database['outvoted']['timeline']} of the other node, which has newer data")
     for unit, state in observed["services"].items():

@@ -22,6 +22,7 @@ NODE_MODULES = (
     "_auto_rejoin",
     "_auto_rejoin_attempt",
     "_auto_rejoin_decision",
+    "_auto_rejoin_health",
     "_auto_rejoin_record",
     "_bounded",
     "_cli",

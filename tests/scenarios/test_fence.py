@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.support import Lab, within
 from tests.scenarios.taking_over import DONE, HISTORY, NOT_DONE, failover, never_writes, refused, serves, take_back
+
+pytestmark = pytest.mark.usefixtures("by_hand")
 
 
 @contextmanager
