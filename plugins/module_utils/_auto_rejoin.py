@@ -144,8 +144,10 @@ class Returning:
 
     def _look(self, streams: bool, session: Connection | None) -> None:
         record = read_record()
-        need = None if streams else look_closer(self._config, session, record)
-        busy = bool(need or record) and is_busy()
+        # What is at work changes everything that could be looked at.
+        busy = record is not None and is_busy()
+        need = None if streams or busy else look_closer(self._config, session, record)
+        busy = busy or (need is not None and is_busy())
         allowed, at, now = self._config.agent.auto_rejoin, time.monotonic(), time.time()
         look = Look(at, now, self._boot, allowed, streams, busy, need, record)
         self._memory, action = decide(self._memory, look)
