@@ -87,9 +87,8 @@ def observe_node(
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
     agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
-    rejoin (by itself: wanted, works at the moment, attempts so far),
-    waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
-    here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
+    rejoin (by itself: wanted, works, attempts), waits (why a former primary stays read-only), unusable (a rewind was
+    interrupted), jobs (of the workload here; None when nobody asked or it does not say), jobs_unknown (it does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
@@ -107,7 +106,6 @@ def observe_node(
         "jobs_unknown": False,
         "agent": None,
         "protection": None,
-        "rejoin": None,
         "waits": read_waiting(),
         "unusable": read_unusable() is not None,
         "operation": read_operation(),
@@ -115,7 +113,6 @@ def observe_node(
     }
     if config and server:
         observed.update(_observe_units(config))
-        observed["rejoin"].update(wanted=config.agent.auto_rejoin, attempts=observe_attempts())
         if config.agent.synchronous != "off":
             observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
@@ -136,7 +133,8 @@ def _observe_units(config: NodeConfig) -> dict[str, Any]:
     ours = [PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units]
     states = unit_states([*ours, AGENT_UNIT, REJOIN_UNIT])
     works = states.pop(REJOIN_UNIT)["active"] in ("activating", "active", "deactivating")
-    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states, "rejoin": {"works": works}}
+    rejoin = {"wanted": config.agent.auto_rejoin, "works": works, "attempts": observe_attempts()}
+    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states, "rejoin": rejoin}
 
 
 def role_of(database: dict[str, Any]) -> str:

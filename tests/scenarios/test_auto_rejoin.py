@@ -53,6 +53,14 @@ def await_back(cluster: Cluster, seconds: float = BACK_S) -> None:
     within(seconds, lambda: is_back(cluster), why)
 
 
+def await_failure(lab: Lab, node: str, attempt: int) -> None:
+    def has_failed() -> bool:
+        found = record(lab, node)
+        return (found.get("attempts"), found.get("outcome")) == (attempt, "failed")
+
+    within(30, has_failed, lambda: f"attempt {attempt} has failed: {record(lab, node)}")
+
+
 @contextmanager
 def caught_rewinding(lab: Lab, node: str) -> Iterator[None]:
     """pg_rewind stands still in its middle, and goes on afterwards if it is still there."""
@@ -169,8 +177,7 @@ def test_attempts_that_fail_become_rarer_and_end_with_a_notice(cluster: Cluster)
     starts = postmaster_starts(lab, node)
     allow_rejoin(lab, True)
     for attempt in range(1, 6):
-        within(30, lambda tried=attempt: (r := record(lab, node)).get("attempts") == tried and r["outcome"] == "failed",
-               lambda: f"another attempt has failed: {record(lab, node)}")  # fmt: skip
+        await_failure(lab, node, attempt)
         time.sleep(3)
         assert record(lab, node)["attempts"] == attempt, "it did not wait"
         status = lab.play("status")

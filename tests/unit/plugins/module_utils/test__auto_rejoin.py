@@ -50,12 +50,12 @@ class Stage:
         self.peer: Exception | None = None
         self.answers: dict[str, Any] = {"pg_last_wal_replay_lsn": "0/3000100", "wal_status": "reserved"}
         self.answers |= {"system_identifier": "7", "pg_stat_wal_receiver": 0}
-        self.recovering, self.locks, self.unusable, self.outvoter = False, set[int](), False, None
+        self.recovering, self.locks, self.unusable = False, set[int](), False
+        self.outvoter: dict[str, int] | None = None
         self.record: Record | None = None
         self.unit = "inactive"
         self.operation: dict[str, Any] | None = None
-        self.begun: list[str] = []
-        self.said: list[str] = []
+        self.begun, self.said = list[str](), list[str]()
         self.now = 1000.0
         replaced: dict[str, Any] = {
             "connect_peer": lambda _config, timeout: self.connect_peer(timeout),
@@ -80,7 +80,7 @@ class Stage:
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_auto_rejoin, name, function)
-        monkeypatch.setattr(_auto_rejoin.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
 
     def connect_peer(self, timeout: float) -> Session:
         assert timeout <= 1.0, "the agent's pass waits for it"

@@ -69,7 +69,8 @@ def test_a_server_that_an_interrupted_attempt_has_stopped_is_started_by_the_next
     running = {**FAILED, "outcome": "running", "problem": ""}
     node = worlds.stopped("node2", "shut down in recovery")
     node["rejoin"].update(attempts=running)
-    found = judge("duet", {"node1": worlds.primary(), "node2": node})
+    nodes: Nodes = {"node1": worlds.primary(), "node2": node}
+    found = judge("duet", nodes)
     assert found.next == f"Wait a moment: node2 rejoins by itself. If it does not: {BY_HAND}"
 
 
@@ -118,7 +119,7 @@ def test_what_is_no_failure_is_not_said(outcome: str) -> None:
 
 @pytest.mark.parametrize("attempts", [FAILED, {**FAILED, "outcome": "declined"}, {**FAILED, "outcome": "done"}])
 def test_whoever_streams_has_nothing_to_tell(attempts: dict[str, Any]) -> None:
-    nodes = worlds.pair()
+    nodes: Nodes = {**worlds.pair()}
     assert nodes["node2"]
     nodes["node2"]["rejoin"]["attempts"] = attempts
     assert judge("duet", nodes).verdict == HEALTHY
