@@ -88,7 +88,7 @@ def observe_node(
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
     agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
     rejoin (by itself: wanted, works, attempts), waits (why a former primary stays read-only), unusable (a rewind was
-    interrupted), jobs (of the workload here; None when nobody asked or it does not say), jobs_unknown (it does not say).
+    interrupted), jobs (of the workload here; None when nobody asked or it does not say), jobs_unknown (it does not).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
