@@ -49,6 +49,8 @@ def rejoins_by_itself(node: dict[str, Any] | None) -> bool:
     if node is None or not _rejoin(node).get("wanted") or node.get("agent") not in _AGENT_WORKS:
         return False
     attempts = _attempts(node)
+    if node["role"] == "stopped" and not (node.get("unusable") or was_interrupted(node)):
+        return False  # somebody has stopped it
     return attempts.get("outcome") not in (FAILED, DECLINED) and not _gave_up(attempts)
 
 

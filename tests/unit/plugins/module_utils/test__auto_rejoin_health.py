@@ -85,6 +85,16 @@ def test_where_nobody_does_it_the_command_is_named(rejoin: dict[str, Any], agent
     assert judged(nodes).next == BY_HAND
 
 
+def test_a_server_that_somebody_has_stopped_is_not_started_by_itself() -> None:
+    node = changed(
+        worlds.stopped("node2", "shut down in recovery"), "postgresql", "control", "recovery_lsn", to="0/4000000"
+    )
+    nodes: Nodes = {"node1": worlds.promoted(worlds.primary(), FORK_LSN), "node2": node}
+    assert judge("duet", nodes).next == BY_HAND
+    node["unusable"] = True
+    assert (judge("duet", nodes).next or "").startswith("Wait a moment")
+
+
 @pytest.mark.parametrize(
     ("attempts", "said"),
     [
