@@ -41,7 +41,7 @@ from ._unusable import read_unusable
 
 ASK_S = 1.0
 # A node that can't follow is looked at more often at first; one that waits for its primary for long, less often.
-EAGER, HURRIED_PASS_S, EVERY = 40, 0.25, 5
+EAGER, HURRIED_PASS_S, EVERY = 60, 0.15, 5
 _AT_WORK = ("active", "activating", "deactivating", "reloading")
 _STREAMS = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 

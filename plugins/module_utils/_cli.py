@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from . import _endpoint, _failover_command, _promotion
+from . import _before_start, _endpoint, _failover_command, _promotion
 from ._abstain import abstain
 from ._agent import work
 from ._auto_rejoin_attempt import attempt
@@ -24,7 +24,6 @@ from ._postgres import SessionError
 from ._rejoin import rejoin
 from ._rejoin_outcome import report
 from ._resume import resume
-from ._unusable import refuse_unusable
 
 
 def _say(line: str) -> None:
@@ -91,7 +90,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "status":
         return _status(options.json)
     if options.command == "before-start":
-        return _before_start()
+        return _before_start.main([])
     config = require_config()
     if options.command in _UNITS:
         _UNITS[options.command](config, options)
@@ -123,16 +122,6 @@ _UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], object]] = {
     "clone": lambda config, options: run_and_report(config, options.erase, options.timeout),
     "endpoint": _keep_endpoint,
 }
-
-
-def _before_start() -> int:
-    """Never start with the endpoint, nor what a rewind left half done; nothing else keeps a standby from starting."""
-    try:
-        _promotion.before_start(require_config())
-    except (BackupHaError, OSError, ValueError) as error:
-        sys.stderr.write(f"backup-ha: {error}\n")
-    refuse_unusable()
-    return 0
 
 
 def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:

@@ -37,10 +37,9 @@ def is_back(cluster: Cluster) -> bool:
     """The former primary streams on the new primary's timeline."""
     lab = cluster.lab
     query = "SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'"
-    if lab.fails(cluster.primary, "cd /; runuser -u postgres -- psql -Xc 'SELECT 1'"):
-        return False
+    follows = lab.sh(cluster.primary, f'cd /; runuser -u postgres -- psql -XqAtc "{query}" 2>&1', check=False)
     timeline = lab.sql(cluster.secondary, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
-    return lab.sql(cluster.primary, query) == str(int(timeline, 16))
+    return follows == str(int(timeline, 16))
 
 
 def await_back(cluster: Cluster, seconds: float = BACK_S) -> None:
@@ -70,7 +69,8 @@ def caught_rewinding(lab: Lab, node: str) -> Iterator[None]:
         yield
     finally:
         ambush.kill()
-        lab.sh(node, "pkill -CONT -x pg_rewind", check=False)
+        # Whoever waits for it stands still with it.
+        lab.sh(node, "pkill -CONT -x 'pg_rewind|runuser'", check=False)
 
 
 def test_a_former_primary_is_the_secondary_by_itself_and_its_fork_is_kept(cluster: Cluster) -> None:

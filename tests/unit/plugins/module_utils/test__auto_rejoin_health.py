@@ -58,6 +58,15 @@ def test_one_waits_for_a_node_that_is_at_work_or_about_to_be() -> None:
     assert found.next == "Wait a moment: node2 is rejoining by itself."
 
 
+def test_a_rewind_under_way_is_not_an_interrupted_one() -> None:
+    node = worlds.stopped("node2", "in archive recovery")
+    node["unusable"] = True
+    nodes: Nodes = {"node1": worlds.primary(), "node2": node}
+    assert "A rewind of node2 was interrupted, and its data can't be used." in judge("duet", nodes).reasons
+    node["rejoin"]["works"] = True
+    assert not [reason for reason in judge("duet", nodes).reasons if "interrupted" in reason]
+
+
 def test_what_it_left_when_it_was_killed_is_nothing_that_somebody_has_to_finish() -> None:
     nodes = forked(attempts={**FAILED, "outcome": "running", "problem": ""})
     assert nodes["node2"]
