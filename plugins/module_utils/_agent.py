@@ -19,6 +19,7 @@ from typing import Any
 
 from . import _endpoint
 from ._agent_decision import OURS, Action, Memory, Peer, Seen, decide
+from ._auto_rejoin import HURRIED_PASS_S, Returning
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
 from ._down_word import DownWord
 from ._errors import BackupHaError, UnreachableError, problem_of
@@ -74,6 +75,7 @@ class Agent:
         self._counts_from: str | None = None
         self._timeline: int | None = None
         self._gateways = gateways(config.address)
+        self._returning = Returning(config)
         self._said = ""
         self._down = DownWord(config)
 
@@ -83,15 +85,22 @@ class Agent:
         What can't be done now is tried again a second later, and what is begun goes on sooner.
         """
         try:
-            self._memory, action = decide(self._config.agent, self._memory, self._look())
+            seen = self._look()
+            self._memory, action = decide(self._config.agent, self._memory, seen)
             if action:
                 self._do(action)
+            self._returning.once(seen.role, self._session)
             self._said = ""
             return NEXT_STEP_S if action or self._checkpoint else PASS_S
         except (BackupHaError, SessionError, OSError) as error:
             self._forget_sessions()
             self._say_once(problem_of(error) if not isinstance(error, OSError) else str(error))
             return PASS_S
+
+    @property
+    def pause(self) -> float:
+        """Seconds from one look to the next."""
+        return HURRIED_PASS_S if self._returning.hurries else PASS_S
 
     def _look(self) -> Seen:
         at = time.monotonic()
@@ -281,5 +290,5 @@ def work(config: NodeConfig) -> None:
         began = time.monotonic()
         due = agent.once()
         notify("READY=1\nWATCHDOG=1")
-        time.sleep(max(0.05, due - (time.monotonic() - began)))
+        time.sleep(max(0.05, min(due, agent.pause) - (time.monotonic() - began)))
     say(f"The agent ({os.getpid()}) ends, because it was replaced.")

@@ -11,9 +11,11 @@ import signal
 import sys
 from collections.abc import Callable
 
-from . import _endpoint, _failover_command, _promotion
+from . import _before_start, _endpoint, _failover_command, _promotion
 from ._abstain import abstain
 from ._agent import work
+from ._auto_rejoin_attempt import attempt
+from ._auto_rejoin_health import rejoin_reasons
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
@@ -22,7 +24,6 @@ from ._postgres import SessionError
 from ._rejoin import rejoin
 from ._rejoin_outcome import report
 from ._resume import resume
-from ._unusable import refuse_unusable
 
 
 def _say(line: str) -> None:
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
     )
     commands.add_parser("agent", help="(unit) look once a second, and do what is needed")
+    commands.add_parser("auto-rejoin", help="(unit) rejoin, when that is due, and keep account of it")
     commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
@@ -88,11 +90,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "status":
         return _status(options.json)
     if options.command == "before-start":
-        return _before_start()
+        return _before_start.main([])
     config = require_config()
     if options.command in _UNITS:
         _UNITS[options.command](config, options)
         return 0
+    if options.command == "auto-rejoin":
+        return attempt(config)
     if options.command == "failover":
         return _failover_command.run_command(config, options)
     if options.command == "resume":
@@ -118,16 +122,6 @@ _UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], object]] = {
     "clone": lambda config, options: run_and_report(config, options.erase, options.timeout),
     "endpoint": _keep_endpoint,
 }
-
-
-def _before_start() -> int:
-    """Never start with the endpoint, nor what a rewind left half done; nothing else keeps a standby from starting."""
-    try:
-        _promotion.before_start(require_config())
-    except (BackupHaError, OSError, ValueError) as error:
-        sys.stderr.write(f"backup-ha: {error}\n")
-    refuse_unusable()
-    return 0
 
 
 def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:
@@ -160,6 +154,9 @@ def _status(as_json: bool) -> int:
         _say("  If the other node is lost and switched off: backup-ha resume --alone")
     if observed.get("unusable"):
         _say("  A rewind was interrupted, and PostgreSQL must not start: backup-ha rejoin")
+    streams = (database.get("receiver") or {}).get("status") == "streaming"
+    for line in rejoin_reasons(observed["node"], observed, needed=not streams):
+        _say(f"  {line}")
     if database.get("outvoted"):
         _say(f"  left behind by timeline {database['outvoted']['timeline']} of the other node, which has newer data")
     for unit, state in observed["services"].items():

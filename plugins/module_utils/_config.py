@@ -22,6 +22,7 @@ ENDPOINT_UNIT = "backup-ha-endpoint.service"
 RESUME_UNIT = "backup-ha-resume.service"
 ABSTAIN_UNIT = "backup-ha-abstain.service"
 AGENT_UNIT = "backup-ha-agent.service"
+REJOIN_UNIT = "backup-ha-rejoin.service"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class AgentConfig:
     sync_grace: float = 10.0
     isolation_timeout: float = 15.0
     isolation_addresses: tuple[str, ...] = ()
+    auto_rejoin: bool = True
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,12 @@ NODE_MODULES = (
     "_abstain",
     "_agent",
     "_agent_decision",
+    "_auto_rejoin",
+    "_auto_rejoin_attempt",
+    "_auto_rejoin_decision",
+    "_auto_rejoin_health",
+    "_auto_rejoin_record",
+    "_before_start",
     "_bounded",
     "_cli",
     "_clone",
@@ -64,7 +70,10 @@ SCRIPT = """#!/usr/bin/python3
 import sys
 
 sys.path.insert(0, "/usr/lib/backup-ha")
-from backup_ha._cli import main
+if sys.argv[1:] == ["before-start"]:
+    from backup_ha._before_start import main
+else:
+    from backup_ha._cli import main
 
 raise SystemExit(main(sys.argv[1:]))
 """

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
+from ._auto_rejoin_record import observe_attempts
+from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, REJOIN_UNIT, NodeConfig, Postgresql
 from ._control import ControlData
 from ._errors import BackupHaError, first_line
 from ._lsn import format_lsn, lsn_distance, parse_lsn
@@ -86,8 +87,8 @@ def observe_node(
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
     agent (its unit's state), protection (see observe_protection(); None where commits are not meant to wait),
-    waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
-    here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
+    rejoin (by itself: wanted, works, attempts), waits (why a former primary stays read-only), unusable (a rewind was
+    interrupted), jobs (of the workload here; None when nobody asked or it does not say), jobs_unknown (it does not).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
@@ -129,8 +130,11 @@ def _count_jobs(config: NodeConfig) -> dict[str, Any]:
 
 
 def _observe_units(config: NodeConfig) -> dict[str, Any]:
-    states = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units, AGENT_UNIT])
-    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states}
+    ours = [PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units]
+    states = unit_states([*ours, AGENT_UNIT, REJOIN_UNIT])
+    works = states.pop(REJOIN_UNIT)["active"] in ("activating", "active", "deactivating")
+    rejoin = {"wanted": config.agent.auto_rejoin, "works": works, "attempts": observe_attempts()}
+    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states, "rejoin": rejoin}
 
 
 def role_of(database: dict[str, Any]) -> str:

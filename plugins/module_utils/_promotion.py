@@ -15,7 +15,7 @@ from ._config import PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
 from ._lsn import parse_lsn
-from ._past import put_back_histories, set_aside_outvoted_histories
+from ._past import put_back_histories
 from ._postgres import (
     Connection,
     connect_local,
@@ -39,12 +39,6 @@ PRIMARY_PATH = STATE_DIRECTORY / "primary.json"
 LAST_RECORD_BYTES = 256
 # A secondary that answers is told apart from one that stands still.
 GRACE_S = 0.5
-
-
-def before_start(config: NodeConfig) -> None:
-    """Run before every start of PostgreSQL: never start with the endpoint, and let one with a fork start at all."""
-    _endpoint.delete(config.endpoint)
-    set_aside_outvoted_histories(config.postgresql.data_directory, control_data(config.postgresql))
 
 
 def remember_being_primary(config: NodeConfig, timeline: int | None = None) -> None:

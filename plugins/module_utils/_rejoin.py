@@ -15,7 +15,7 @@ from typing import Any
 from . import _clone
 from ._abstain import begin_to_abstain
 from ._config import NodeConfig
-from ._errors import BackupHaError, DeadlineError, RefusedError, UnreachableError
+from ._errors import BackupHaError, BusyError, DeadlineError, RefusedError, UnreachableError
 from ._fork import Fork, name_tables
 from ._fork_copy import keep, kept_before
 from ._fresh_copy import copy_anew, plan_copy
@@ -55,7 +55,7 @@ def _alone() -> Iterator[int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RefusedError(
+            raise BusyError(
                 UNCHANGED,
                 ["Another rejoin or copy still works on this node's data. Run this again when it has ended."],
             ) from None
@@ -123,6 +123,8 @@ class _Work:
             advance("start")
             self._start()
             outcome.done("start")
+        if "await_streaming" in steps and self.peer:
+            _ensure_usable_slot(self.peer, self.config.slot)
         if steps & {"start", "await_streaming"}:
             await_streaming(self.config, self.timeout)
             outcome.done("await_streaming")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._auto_rejoin_health import is_rejoining
 from ._config import slot_name
 from ._lsn import format_bytes, format_lsn, parse_lsn
 from ._parameters import describe_too_small
@@ -39,7 +40,7 @@ def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node:
     database = node["postgresql"]
     fork = fork_of(node, writer)
     reasons = []
-    if node.get("unusable"):
+    if node.get("unusable") and not is_rejoining(node):
         reasons.append(f"A rewind of {secondary} was interrupted, and its data can't be used.")
     elif fork:
         size = format_bytes(fork[1] - fork[0])

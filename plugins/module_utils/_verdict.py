@@ -18,6 +18,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ._auto_rejoin_health import (
+    is_own_operation,
+    is_rejoining,
+    rejoin_reasons,
+    rejoins_by_itself,
+    was_interrupted,
+)
 from ._config import AGENT_UNIT, ENDPOINT_UNIT, slot_name
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
@@ -172,6 +179,8 @@ def _with_writer(
     broken = _service_reasons(primary, writer)
     why = silent.get(secondary or "", "")
     weak = secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None, why)
+    if secondary and nodes[secondary]:
+        weak += rejoin_reasons(secondary, nodes[secondary] or {}, _needs_rejoin(primary, secondary, nodes))
     weak += protection_reasons(primary, nodes) + _operation_reasons(nodes) + _version_reasons(nodes)
     if broken:
         return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: backup-ha resume")
@@ -210,6 +219,7 @@ def _last_steps(nodes: dict[str, dict[str, Any] | None]) -> str:
 def _operations(nodes: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
     """The records; not of one that was killed before its first step: it has left nothing to be finished."""
     found = [node["operation"] for node in nodes.values() if node and node["operation"]]
+    found = [record for record in found if not is_own_operation(record, nodes)]
     begun = any(record.get("step") != "" for record in found)
     return [record for record in found if begun or not _is_left_over(record)]
 
@@ -235,7 +245,7 @@ def _needs_rejoin(primary: str, secondary: str, nodes: dict[str, dict[str, Any] 
     node, writer = nodes[secondary] or {}, nodes[primary] or {}
     slots = [s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)]
     lost = any(slot["wal_status"] == "lost" for slot in slots)
-    return bool(lost or node.get("unusable") or fork_of(node, writer))
+    return bool(lost or node.get("unusable") or was_interrupted(node) or fork_of(node, writer))
 
 
 def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
@@ -248,8 +258,12 @@ def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[st
     left = [record["kind"] for record in _operations(nodes) if _is_left_over(record) and record["id"]]
     if left:
         return f"ansible-playbook duet.backup_ha.{left[0]}"
+    if is_rejoining(node):
+        return f"Wait a moment: {secondary} is rejoining by itself."
     if _needs_rejoin(primary, secondary, nodes):
-        return f"ansible-playbook duet.backup_ha.rejoin (or on {secondary}: backup-ha rejoin)"
+        by_hand = f"ansible-playbook duet.backup_ha.rejoin (or on {secondary}: backup-ha rejoin)"
+        waits = f"Wait a moment: {secondary} rejoins by itself. If it does not: {by_hand}"
+        return waits if rejoins_by_itself(node) else by_hand
     if describe_too_small(secondary, node["postgresql"]):
         return f"Raise the parameters on {secondary} as said above."
     if node["role"] == "stopped":

@@ -92,6 +92,25 @@ def _faults(lab: Lab, states: dict[str, dict[str, str]]) -> list[str]:
     return found
 
 
+_ALLOW = """
+python3 - <<'PYTHON'
+import json
+from pathlib import Path
+path = Path("/etc/backup-ha/node.json")
+document = json.loads(path.read_text())
+before, document["agent"]["auto_rejoin"] = document["agent"]["auto_rejoin"], {allowed}
+if before is not {allowed}:
+    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\\n")
+PYTHON
+"""
+
+
+def allow_rejoin(lab: Lab, allowed: bool) -> None:
+    """As with backup_ha_auto_rejoin and assemble, but at once. The agents begin anew with it."""
+    for node in NODES:
+        lab.sh(node, _ALLOW.format(allowed=allowed), check=False)
+
+
 def director_answers(lab: Lab, node: str) -> str:
     """What the Director that the endpoint leads to says about a query that its catalog answers."""
     query = ".sql query=\"SELECT 'row ' || count(*) || ' of version ' || max(versionid) FROM version\""

@@ -14,6 +14,8 @@ from tests.scenarios.support import DATA, UNIT, Lab, within
 from tests.scenarios.taking_over import DONE, HISTORY, failover, never_writes, refused, serves, sure, take_back
 from tests.scenarios.watching import watch_over
 
+pytestmark = pytest.mark.usefixtures("by_hand")
+
 
 def test_refused_while_the_primary_answers(cluster: Cluster) -> None:
     lab = cluster.lab

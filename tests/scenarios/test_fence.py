@@ -23,6 +23,8 @@ from tests.scenarios.taking_over import (
     take_back,
 )
 
+pytestmark = pytest.mark.usefixtures("by_hand")
+
 
 @contextmanager
 def fence(lab: Lab, node: str, **settings: Any) -> Iterator[None]:

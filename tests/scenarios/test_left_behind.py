@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.support import UNIT, within
 from tests.scenarios.taking_over import refused, sure
@@ -15,6 +17,8 @@ LARGE = f"CREATE TABLE scenario_large AS SELECT n, repeat(md5(n::text), 30) AS t
 SINCE = f"CREATE TABLE scenario_since AS SELECT n FROM generate_series(1, {MANY}) AS n"
 COUNT = "SELECT count(*) FROM scenario_since"
 GONE = "DROP TABLE IF EXISTS scenario_since, scenario_large, scenario_lost, scenario_gained"
+
+pytestmark = pytest.mark.usefixtures("by_hand")
 
 
 def leave_behind(cluster: Cluster) -> None:

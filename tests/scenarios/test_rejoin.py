@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.scenarios.cluster import Cluster, catalog, postmaster_starts
 from tests.scenarios.support import NODES, UNIT, Lab, within
 
@@ -22,6 +24,8 @@ GAINED = """
 DROP TABLE IF EXISTS scenario_gained;
 CREATE TABLE scenario_gained AS SELECT n, repeat(md5(n::text), 8) AS t FROM generate_series(1, 300000) AS n;
 """
+
+pytestmark = pytest.mark.usefixtures("by_hand")
 
 
 def fail_over(cluster: Cluster, forked: bool = True) -> None:

@@ -40,6 +40,7 @@ class Stage:
         self.found: dict[str, Any] = dict(PROTECTED)
         self.stops = True
         self.busy = False
+        self.looked_closer: tuple[str, Any] | None = None
         self.error = b""
         self.new_value = '"node2"'
         self.peer = Peer(answers=False)
@@ -50,6 +51,7 @@ class Stage:
             "rows": lambda _session, _query, _peer: [self.found],
             "one": self.one,
             "ask_peer": lambda _config: self.peer,
+            "Returning": lambda _config: SimpleNamespace(once=self.look_closer, hurries=False),
             "gateways": lambda _address: ("198.18.0.1",),
             "answers": lambda _address, _endpoint: False,
             "change_setting": lambda _config, _session, on: self.events.append(("setting", on)),
@@ -70,6 +72,9 @@ class Stage:
             monkeypatch.setattr(DownWord, verb, lambda _self, verb=verb: self.words.append(verb))
         self.session = session
         self.agent = _agent.Agent(CONFIG)
+
+    def look_closer(self, role: str, session: Any) -> None:
+        self.looked_closer = (role, session)
 
     def stop(self, how: str, ends: bool) -> bool:
         self.events.append(how)
@@ -109,6 +114,7 @@ def test_a_standby_gives_no_word(stage: Stage) -> None:
     stage.found.update(recovering=True, timeline=None)
     stage.agent.once()
     assert stage.events == [("setting", False)]
+    assert stage.looked_closer == ("secondary", stage.session)
 
 
 def test_a_standby_notes_when_it_last_heard_from_its_primary(stage: Stage) -> None:
@@ -207,6 +213,7 @@ def test_a_server_that_does_not_run_needs_nothing(stage: Stage, monkeypatch: pyt
     monkeypatch.setattr(_agent, "connect_cluster_database", silent)
     stage.agent.once()
     assert stage.events == []
+    assert stage.looked_closer == ("none", None), "a data directory that can't be used is looked at all the same"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ EVERYTHING = [
     "table backup_ha.file",
     "table backup_ha.protection",
     "table backup_ha.probe",
+    "right of backup_ha to write the history",
 ]
 MADE_BY = {
     r"CREATE ROLE backup_ha LOGIN REPLICATION$": "role backup_ha",
@@ -33,6 +34,7 @@ MADE_BY = {
     r"CREATE TABLE backup_ha\.file ": "table backup_ha.file",
     r"CREATE TABLE backup_ha\.protection ": "table backup_ha.protection",
     r"CREATE TABLE backup_ha\.probe ": "table backup_ha.probe",
+    r"GRANT SELECT, INSERT ON backup_ha\.history TO backup_ha$": "right of backup_ha to write the history",
 }
 
 
@@ -66,6 +68,8 @@ class Server:
     def one(self, _session: object, query: str, *parameters: Any) -> bool:
         if "to_regclass" in query:
             return f"table {parameters[0]}" in self.present
+        if "has_table_privilege" in query:
+            return "right of backup_ha to write the history" in self.present
         assert "role backup_ha" in self.present, "asked for the rights of a role that does not exist"
         if "rights of backup_ha" in self.present and not self.done:
             return True  # granted before this test began

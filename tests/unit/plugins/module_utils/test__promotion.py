@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _promotion
+from ansible_collections.duet.backup_ha.plugins.module_utils import _before_start, _endpoint, _promotion
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, DeadlineError
 from ansible_collections.duet.backup_ha.plugins.module_utils._promotion import await_replay, demotion_plan
@@ -61,12 +61,14 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_no_start_keeps_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    deleted: list[object] = []
+    deleted, aside = list[object](), list[object]()
     monkeypatch.setattr(_endpoint, "delete", deleted.append)
-    monkeypatch.setattr(_promotion, "control_data", lambda _server: None)
-    monkeypatch.setattr(_promotion, "set_aside_outvoted_histories", lambda *_arguments: None)
-    _promotion.before_start(CONFIG)
+    monkeypatch.setattr(_before_start, "run", lambda _command: "")
+    monkeypatch.setattr(_before_start, "parse_control_data", lambda _said: CONTROL)
+    monkeypatch.setattr(_before_start, "set_aside_outvoted_histories", lambda *found: aside.append(found))
+    _before_start.before_start(CONFIG)
     assert deleted == [CONFIG.endpoint]
+    assert aside == [("/nowhere", CONTROL)]
 
 
 @pytest.mark.parametrize("remembers", [True, False])
