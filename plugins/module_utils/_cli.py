@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from . import _endpoint, _event_list, _failover_command, _promotion
+from . import _before_start, _endpoint, _event_list, _failover_command, _promotion
 from ._abstain import abstain
 from ._agent import work
+from ._auto_rejoin_attempt import attempt
+from ._auto_rejoin_health import rejoin_reasons
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._deliver import deliver
@@ -25,7 +27,6 @@ from ._postgres import SessionError
 from ._rejoin import rejoin
 from ._rejoin_outcome import report
 from ._resume import resume
-from ._unusable import refuse_unusable
 
 
 def _say(line: str) -> None:
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _event_list.add_arguments(commands.add_parser("events", help="list what has happened to this cluster"))
     commands.add_parser("agent", help="(unit) look once a second, and do what is needed")
+    commands.add_parser("auto-rejoin", help="(unit) rejoin, when that is due, and keep account of it")
     commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
     commands.add_parser("deliver", help="(unit) send events on to the cluster's database and to the hook")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
@@ -94,13 +96,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "status":
         return _status(options.json)
     if options.command == "before-start":
-        return _before_start()
+        return _before_start.main([])
     config = require_config()
     if options.command in _UNITS:
         _UNITS[options.command](config, options)
         return 0
     if options.command == "events":
         return _event_list.run_command(config, options.json, options.since, options.limit)
+    if options.command == "auto-rejoin":
+        return attempt(config)
     if options.command == "failover":
         return _failover_command.run_command(config, options)
     if options.command == "resume":
@@ -139,16 +143,6 @@ _UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], object]] = {
 }
 
 
-def _before_start() -> int:
-    """Never start with the endpoint, nor what a rewind left half done; nothing else keeps a standby from starting."""
-    try:
-        _promotion.before_start(require_config())
-    except (BackupHaError, OSError, ValueError) as error:
-        sys.stderr.write(f"backup-ha: {error}\n")
-    refuse_unusable()
-    return 0
-
-
 def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:
     # The terminal may vanish in the middle; the rewind ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -180,6 +174,9 @@ def _status(as_json: bool) -> int:
         _say("  If the other node is lost and switched off: backup-ha resume --alone")
     if observed.get("unusable"):
         _say("  A rewind was interrupted, and PostgreSQL must not start: backup-ha rejoin")
+    streams = (database.get("receiver") or {}).get("status") == "streaming"
+    for line in rejoin_reasons(observed["node"], observed, needed=not streams):
+        _say(f"  {line}")
     if database.get("outvoted"):
         _say(f"  left behind by timeline {database['outvoted']['timeline']} of the other node, which has newer data")
     for unit, state in observed["services"].items():

@@ -23,6 +23,7 @@ RESUME_UNIT = "backup-ha-resume.service"
 ABSTAIN_UNIT = "backup-ha-abstain.service"
 AGENT_UNIT = "backup-ha-agent.service"
 EVENTS_PATH_UNIT = "backup-ha-events.path"
+REJOIN_UNIT = "backup-ha-rejoin.service"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class AgentConfig:
     sync_grace: float = 10.0
     isolation_timeout: float = 15.0
     isolation_addresses: tuple[str, ...] = ()
+    auto_rejoin: bool = True
 
 
 @dataclass(frozen=True)

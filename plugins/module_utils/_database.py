@@ -15,6 +15,8 @@ from ._postgres import Connection, connect_cluster_database, connect_local, one,
 
 PROBE_ROLE = "backup_ha_probe"
 TICKET_LIFETIME = "2 minutes"
+# A node that rejoins by itself says so on the primary.
+HISTORY_RIGHT = f"right of {REPLICATION_ROLE} to write the history"
 
 # What pg_rewind needs beyond replication: PostgreSQL documentation, pg_rewind, "Notes".
 _FUNCTIONS = (
@@ -51,9 +53,11 @@ def missing(server: Postgresql) -> list[str]:
         wanted = [f"role {role}" for role in (REPLICATION_ROLE, PROBE_ROLE) if role not in present]
         wanted += [] if _rights_granted(connection, present) else [f"rights of {REPLICATION_ROLE}"]
         if not has_cluster_database(connection):
-            return [*wanted, f"database {DATABASE}", *(f"table {DATABASE}.{name}" for name in _TABLES)]
+            return [*wanted, f"database {DATABASE}", *(f"table {DATABASE}.{name}" for name in _TABLES), HISTORY_RIGHT]
     with connect_cluster_database(server) as connection:
-        return wanted + [f"table {DATABASE}.{name}" for name in _TABLES if not _has_table(connection, name)]
+        wanted += [f"table {DATABASE}.{name}" for name in _TABLES if not _has_table(connection, name)]
+        told = f"table {DATABASE}.history" not in wanted and _may_tell_history(connection)
+        return wanted if told else [*wanted, HISTORY_RIGHT]
 
 
 def _rights_granted(connection: Connection, roles: set[str]) -> bool:
@@ -64,6 +68,11 @@ def _rights_granted(connection: Connection, roles: set[str]) -> bool:
         for function in _FUNCTIONS
     )
     return functions and bool(one(connection, "SELECT pg_has_role(%s, 'pg_monitor', 'USAGE')", REPLICATION_ROLE))
+
+
+def _may_tell_history(connection: Connection) -> bool:
+    query = "SELECT has_table_privilege(%s, 'backup_ha.history', 'INSERT') FROM pg_roles WHERE rolname = %s"
+    return bool(one(connection, query, REPLICATION_ROLE, REPLICATION_ROLE))
 
 
 def _has_table(connection: Connection, name: str) -> bool:
@@ -94,7 +103,7 @@ def ensure(server: Postgresql) -> list[str]:
 def _ensure_tables(connection: Connection, wanted: list[str]) -> None:
     """All or nothing, so that whatever interrupts it, the tables that are there say that the rest is as well."""
     tables = [name for name in _TABLES if f"table {DATABASE}.{name}" in wanted]
-    if not tables:
+    if not tables and HISTORY_RIGHT not in wanted:
         return
     with connection.transaction():
         connection.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
@@ -104,9 +113,10 @@ def _ensure_tables(connection: Connection, wanted: list[str]) -> None:
             connection.execute(_TABLES[name])
         connection.execute(f"GRANT USAGE ON SCHEMA backup_ha TO {PROBE_ROLE}")
         connection.execute(f"GRANT SELECT, INSERT, UPDATE ON backup_ha.probe TO {PROBE_ROLE}")
-        # The secondary adds its events to the primary's.
         connection.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {REPLICATION_ROLE}")
         connection.execute(f"GRANT USAGE ON SCHEMA backup_ha TO {REPLICATION_ROLE}")
+        connection.execute(f"GRANT SELECT, INSERT ON backup_ha.history TO {REPLICATION_ROLE}")
+        # The secondary adds its events to the primary's.
         connection.execute(f"GRANT INSERT ON backup_ha.event TO {REPLICATION_ROLE}")
 
 
@@ -130,13 +140,18 @@ def record_history(server: Postgresql, entry: dict[str, Any], once: bool = False
     Keys as the table's columns; ``started`` in epoch seconds.
     """
     with connect_cluster_database(server) as connection:
-        connection.execute(
-            "INSERT INTO backup_ha.history"
-            " (operation, kind, from_node, to_node, timeline, lsn, started, outcome, who, why)"
-            " SELECT operation, kind, from_node, to_node, timeline, pg_current_wal_lsn(), to_timestamp(started),"
-            " outcome, who, why"
-            " FROM json_to_record(%s::json) AS e(operation text, kind text, from_node text, to_node text,"
-            " timeline int, started float, outcome text, who text, why text)"
-            " WHERE NOT %s OR NOT EXISTS (SELECT FROM backup_ha.history AS h WHERE h.timeline = e.timeline)",
-            (json.dumps(entry), once),
-        )
+        add_to_history(connection, entry, once)
+
+
+def add_to_history(connection: Connection, entry: dict[str, Any], once: bool = False) -> None:
+    """As record_history(), through a session to the cluster's database on the primary, from either node."""
+    connection.execute(
+        "INSERT INTO backup_ha.history"
+        " (operation, kind, from_node, to_node, timeline, lsn, started, outcome, who, why)"
+        " SELECT operation, kind, from_node, to_node, timeline, pg_current_wal_lsn(), to_timestamp(started),"
+        " outcome, who, why"
+        " FROM json_to_record(%s::json) AS e(operation text, kind text, from_node text, to_node text,"
+        " timeline int, started float, outcome text, who text, why text)"
+        " WHERE NOT %s OR NOT EXISTS (SELECT FROM backup_ha.history AS h WHERE h.timeline = e.timeline)",
+        (json.dumps(entry), once),
+    )

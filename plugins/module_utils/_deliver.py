@@ -4,7 +4,7 @@
 """Bring events from this node's disk to the cluster's database and to the hook. A process of its own: it may wait.
 
 The primary's database is written to, wherever that is: from a secondary through the session of the replication role,
-which may add events and nothing else. While there is no primary, events wait; the hook has them meanwhile.
+which may add events and read none. While there is no primary, events wait; the hook has them meanwhile.
 """
 
 from __future__ import annotations

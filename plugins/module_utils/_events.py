@@ -60,7 +60,7 @@ def emit(
     """
     event = {
         "id": new_identity(),
-        "at": round(time.time(), 3),
+        "at": round(time.time(), 6),
         "kind": kind,
         "severity": severity or KINDS[kind].severity,
         "cluster": config.cluster if config else "",
@@ -156,10 +156,10 @@ def tell_end(
 
 
 @contextmanager
-def told(config: NodeConfig, what: str, by: str, target: str = "") -> Iterator[dict[str, Any]]:
+def told(config: NodeConfig, what: str, by: str, target: str = "", identity: str = "") -> Iterator[dict[str, Any]]:
     """Tell of an operation that is run on this node alone, whatever its end. The block may change what it is given."""
     ending: dict[str, Any] = {"outcome": "done", "reasons": []}
-    identity = f"{config.cluster}-{what}-{time.time():.3f}"
+    identity = identity or f"{config.cluster}-{what}-{time.time():.3f}"
     tell_start(config, {"id": identity, "kind": what, "by": by, "target": target})
     try:
         yield ending

@@ -19,6 +19,12 @@ NODE_MODULES = (
     "_abstain",
     "_agent",
     "_agent_decision",
+    "_auto_rejoin",
+    "_auto_rejoin_attempt",
+    "_auto_rejoin_decision",
+    "_auto_rejoin_health",
+    "_auto_rejoin_record",
+    "_before_start",
     "_bounded",
     "_cli",
     "_clone",
@@ -27,6 +33,7 @@ NODE_MODULES = (
     "_control",
     "_database",
     "_deliver",
+    "_down_word",
     "_endpoint",
     "_errors",
     "_event_list",
@@ -37,7 +44,10 @@ NODE_MODULES = (
     "_fence",
     "_fork",
     "_fork_copy",
+    "_fresh_copy",
+    "_given_up",
     "_grant",
+    "_heard",
     "_leftovers",
     "_loss",
     "_lsn",
@@ -59,6 +69,7 @@ NODE_MODULES = (
     "_resume",
     "_rewind",
     "_spool",
+    "_streaming",
     "_system",
     "_takeover",
     "_timeline",
@@ -68,7 +79,10 @@ SCRIPT = """#!/usr/bin/python3
 import sys
 
 sys.path.insert(0, "/usr/lib/backup-ha")
-from backup_ha._command import main
+if sys.argv[1:] == ["before-start"]:
+    from backup_ha._before_start import main
+else:
+    from backup_ha._command import main
 
 raise SystemExit(main(sys.argv[1:]))
 """

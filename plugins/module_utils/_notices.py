@@ -177,7 +177,7 @@ def left_over() -> dict[str, Any] | None:
 def waits_too_long() -> bool:
     """Whether an event has not been taken up although it should have been at once."""
     waiting = _spool.waiting()
-    return bool(waiting) and time.time() - int(waiting[0].name.split("-")[0]) / 1000 > EVERY_S
+    return bool(waiting) and time.time() - int(waiting[0].name.split("-")[0]) / 1_000_000 > EVERY_S
 
 
 def parse_end_date(said: str) -> float:

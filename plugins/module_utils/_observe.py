@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
+from ._auto_rejoin_record import observe_attempts
+from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, REJOIN_UNIT, NodeConfig, Postgresql
 from ._control import ControlData
 from ._errors import BackupHaError, first_line
 from ._event_list import read_events
@@ -33,7 +34,7 @@ from ._postgres import (
     postmaster_pid,
     rows,
 )
-from ._protection import read_word
+from ._protection import observe_protection
 from ._system import run, unit_states
 from ._unusable import read_unusable
 
@@ -86,10 +87,10 @@ def observe_node(
     """Everything `status` and the guards need to know about one node.
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
-    agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
-    events (the ``recent`` last ones),
-    waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
-    here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
+    agent (its unit's state), protection (see observe_protection(); None where commits are not meant to wait),
+    rejoin (by itself: wanted, works, attempts), waits (why a former primary stays read-only), unusable (a rewind was
+    interrupted), jobs (of the workload here; None when nobody asked or it does not say), jobs_unknown (it does not),
+    events (the ``recent`` last ones).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
     """
     server = config.postgresql if config else postgresql
@@ -124,9 +125,10 @@ def observe_node(
 
 def _observe_records(config: NodeConfig, recent: int) -> dict[str, Any]:
     """What the cluster's own database says."""
-    wanted = config.agent.synchronous
-    word = {"wanted": wanted, "word": read_word(config)} if wanted != "off" else None
-    return {"protection": word, "events": read_events(config, recent) if recent else []}
+    return {
+        "protection": observe_protection(config) if config.agent.synchronous != "off" else None,
+        "events": read_events(config, recent) if recent else [],
+    }
 
 
 def _count_jobs(config: NodeConfig) -> dict[str, Any]:
@@ -137,8 +139,11 @@ def _count_jobs(config: NodeConfig) -> dict[str, Any]:
 
 
 def _observe_units(config: NodeConfig) -> dict[str, Any]:
-    states = unit_states([PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units, AGENT_UNIT])
-    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states}
+    ours = [PRIMARY_TARGET, ENDPOINT_UNIT, config.postgresql.unit, *config.workload.units]
+    states = unit_states([*ours, AGENT_UNIT, REJOIN_UNIT])
+    works = states.pop(REJOIN_UNIT)["active"] in ("activating", "active", "deactivating")
+    rejoin = {"wanted": config.agent.auto_rejoin, "works": works, "attempts": observe_attempts()}
+    return {"agent": states.pop(AGENT_UNIT)["active"], "services": states, "rejoin": rejoin}
 
 
 def role_of(database: dict[str, Any]) -> str:

@@ -88,6 +88,22 @@ def refuse_if_busy(record: dict[str, Any] | None, identity: str, dead_controller
     )
 
 
+def by_itself(node: str) -> str:
+    """Who runs an operation that a node has begun."""
+    return f"{node} itself"
+
+
+def await_own_end(identity: str, patience: float, path: Path = OPERATION_PATH) -> None:
+    """Wait while this node does something by itself."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        record = read_operation(path)
+        own = record is not None and record["id"] != identity and record["by"].endswith(by_itself(""))
+        if not own or record is None or is_left_over(record, time.time(), boot_id(), []):
+            return
+        time.sleep(0.2)
+
+
 def begin(
     identity: str,
     kind: str,

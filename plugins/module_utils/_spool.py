@@ -33,7 +33,7 @@ def put(event: dict[str, Any], spool: Path | None = None) -> None:
     spool.mkdir(parents=True, exist_ok=True)
     if len(os.listdir(spool)) >= MOST:
         raise FullError(f"{MOST} events wait in {spool} already.")
-    name = f"{round(event['at'] * 1000):015d}-{event['id']}.json"
+    name = f"{round(event['at'] * 1_000_000):018d}-{event['id']}.json"
     write_durably(spool / name, json.dumps(event, default=str) + "\n", mode=0o640)
 
 

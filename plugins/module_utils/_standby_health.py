@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._auto_rejoin_health import is_rejoining
 from ._config import slot_name
 from ._lsn import format_bytes, format_lsn, parse_lsn
 from ._notice_decision import HALF, describe_half, wal_level
@@ -17,12 +18,13 @@ LAG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 def secondary_reasons(
-    primary: str, writer: dict[str, Any], secondary: str | None, node: dict[str, Any] | None
+    primary: str, writer: dict[str, Any], secondary: str | None, node: dict[str, Any] | None, silence: str
 ) -> list[str]:
+    """``silence`` says why there is no observation of the secondary."""
     if secondary is None:
         return ["The cluster has no second node."]
     if not writer["postgresql"]["accepting"]:
-        return [] if node else [f"{secondary} does not answer over SSH."]
+        return [] if node else [silence]
     reasons = []
     slot = next((s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)), None)
     if slot is None:
@@ -32,7 +34,7 @@ def secondary_reasons(
     reasons += _half_kept(primary, writer, secondary, slot)
     if node is None:
         connected = any(s["user"] == "backup_ha" for s in writer["postgresql"].get("senders", []))
-        return [f"{secondary} does not answer over SSH{' but still streams' if connected else ''}.", *reasons]
+        return [f"{silence.removesuffix('.')}, but still streams." if connected else silence, *reasons]
     return reasons + _standby_reasons(primary, writer, secondary, node)
 
 
@@ -50,7 +52,7 @@ def _standby_reasons(primary: str, writer: dict[str, Any], secondary: str, node:
     database = node["postgresql"]
     fork = fork_of(node, writer)
     reasons = []
-    if node.get("unusable"):
+    if node.get("unusable") and not is_rejoining(node):
         reasons.append(f"A rewind of {secondary} was interrupted, and its data can't be used.")
     elif fork:
         size = format_bytes(fork[1] - fork[0])

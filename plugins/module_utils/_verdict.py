@@ -18,10 +18,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ._auto_rejoin_health import (
+    is_own_operation,
+    is_rejoining,
+    rejoin_reasons,
+    rejoins_by_itself,
+    was_interrupted,
+)
 from ._config import AGENT_UNIT, ENDPOINT_UNIT, slot_name
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
 from ._protection_health import idle_agents, protection_reasons
+from ._silence import describe_silence, is_silent
 from ._standby_health import fork_of, secondary_reasons
 from ._timeline import describe_outvoted, go_on_outvoted
 
@@ -45,12 +53,14 @@ class Verdict:
 
 
 def judge(cluster: str, nodes: dict[str, dict[str, Any] | None]) -> Verdict:
-    """``nodes`` maps each node's name to its observation (observe_node()), or None when it did not answer."""
-    nodes = {name: node or None for name, node in nodes.items()}
+    """``nodes`` maps each node's name to its observation (observe_node()); to None or to ``silence``, how the attempt
+    to look at it ended, when there is none."""
+    silent = {name: describe_silence(name, node) for name, node in sorted(nodes.items()) if is_silent(node)}
+    nodes = {name: None if name in silent else node for name, node in nodes.items()}
     answered = {name: node for name, node in nodes.items() if node}
-    silent = sorted(set(nodes) - set(answered))
     if not answered:
-        return Verdict(cluster, UNKNOWN, reasons=_silence(silent), next="Look at the servers and the network.")
+        reasons = list(silent.values())
+        return Verdict(cluster, UNKNOWN, reasons=reasons, next="Look at the servers and the network.")
     outside = sorted(name for name, node in answered.items() if not node["assembled"])
     if outside:
         return _unassembled(cluster, outside, answered, silent)
@@ -64,15 +74,13 @@ def judge(cluster: str, nodes: dict[str, dict[str, Any] | None]) -> Verdict:
             reasons=[f"{' and '.join(writers)} both accept writes."],
             next="Stop the primary target on the node whose data you give up: systemctl stop backup-ha-primary.target",
         )
-    return _with_writer(cluster, nodes, writers[0]) if writers else _without_writer(cluster, nodes, silent)
+    return _with_writer(cluster, nodes, writers[0], silent) if writers else _without_writer(cluster, nodes, silent)
 
 
-def _silence(silent: list[str]) -> list[str]:
-    return [f"{name} does not answer over SSH." for name in silent]
-
-
-def _unassembled(cluster: str, outside: list[str], answered: dict[str, dict[str, Any]], silent: list[str]) -> Verdict:
-    reasons = [f"{name} is no node of a cluster yet." for name in outside] + _silence(silent)
+def _unassembled(
+    cluster: str, outside: list[str], answered: dict[str, dict[str, Any]], silent: dict[str, str]
+) -> Verdict:
+    reasons = [f"{name} is no node of a cluster yet." for name in outside] + list(silent.values())
     writers = [name for name, node in answered.items() if node["assembled"] and node["role"] == "primary"]
     return Verdict(
         cluster,
@@ -94,18 +102,18 @@ def _unpaired(cluster: str, writers: list[str]) -> Verdict:
     return Verdict(cluster, UNASSEMBLED, reasons=[reason], next="ansible-playbook duet.backup_ha.assemble")
 
 
-def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: list[str]) -> Verdict:
+def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: dict[str, str]) -> Verdict:
     reasons = [f"No node that answers accepts writes: {', '.join(_state(n, o) for n, o in nodes.items() if o)}."]
     reasons += [f"{name} waits: {node['waits']}." for name, node in nodes.items() if node and node.get("waits")]
     reasons += [said for name, node in nodes.items() if node for said in describe_too_small(name, node["postgresql"])]
-    reasons += _outvoted_reasons(nodes) + _silence(silent) + _operation_reasons(nodes)
+    reasons += _outvoted_reasons(nodes) + list(silent.values()) + _operation_reasons(nodes)
     followed = _followed_node(nodes)
     if followed in silent:
         reasons.append(f"The secondary still streams from {followed}: it serves, and only this control node misses it.")
         return Verdict(cluster, DEGRADED, primary=followed, reasons=reasons, next=f"Look at SSH on {followed}.")
     if silent:
         secondary = next((n for n, o in nodes.items() if o and o["role"] == "secondary"), None)
-        next_step = _next_while_silent(silent[0], secondary, nodes)
+        next_step = _next_while_silent(next(iter(silent)), secondary, nodes)
         return Verdict(cluster, FAILED, secondary=secondary, reasons=reasons, next=next_step)
     return Verdict(cluster, FAILED, reasons=reasons, next=_next_without_writer(nodes))
 
@@ -163,11 +171,16 @@ def _followed_node(nodes: dict[str, dict[str, Any] | None]) -> str | None:
     return None
 
 
-def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary: str) -> Verdict:
+def _with_writer(
+    cluster: str, nodes: dict[str, dict[str, Any] | None], primary: str, silent: dict[str, str]
+) -> Verdict:
     secondary = next((name for name in nodes if name != primary), None)
     writer = nodes[primary] or {}
     broken = _service_reasons(primary, writer)
-    weak = secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None)
+    why = silent.get(secondary or "", "")
+    weak = secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None, why)
+    if secondary and nodes[secondary]:
+        weak += rejoin_reasons(secondary, nodes[secondary] or {}, _needs_rejoin(primary, secondary, nodes))
     weak += protection_reasons(primary, nodes) + _operation_reasons(nodes) + _version_reasons(nodes)
     if broken:
         return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: backup-ha resume")
@@ -206,6 +219,7 @@ def _last_steps(nodes: dict[str, dict[str, Any] | None]) -> str:
 def _operations(nodes: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
     """The records; not of one that was killed before its first step: it has left nothing to be finished."""
     found = [node["operation"] for node in nodes.values() if node and node["operation"]]
+    found = [record for record in found if not is_own_operation(record, nodes)]
     begun = any(record.get("step") != "" for record in found)
     return [record for record in found if begun or not _is_left_over(record)]
 
@@ -229,7 +243,8 @@ def _version_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
 def _needs_rejoin(primary: str, secondary: str, nodes: dict[str, dict[str, Any] | None]) -> bool:
     """It won't follow by itself, however long one waits."""
     node, writer = nodes[secondary] or {}, nodes[primary] or {}
-    return bool(_is_lost(writer, secondary) or node.get("unusable") or fork_of(node, writer))
+    lost = _is_lost(writer, secondary)
+    return bool(lost or node.get("unusable") or was_interrupted(node) or fork_of(node, writer))
 
 
 def _is_lost(writer: dict[str, Any], secondary: str) -> bool:
@@ -238,20 +253,32 @@ def _is_lost(writer: dict[str, Any], secondary: str) -> bool:
     return any(slot["wal_status"] == "lost" for slot in slots)
 
 
+def _next_when_back(lost: bool, writer: dict[str, Any]) -> str:
+    """Both nodes are told the same about rejoining by themselves."""
+    by_hand = "ansible-playbook duet.backup_ha.rejoin"
+    if not lost:
+        return "; it follows by itself."
+    wanted = (writer.get("rejoin") or {}).get("wanted")
+    return f"; it rejoins by itself. If it does not: {by_hand}" if wanted else f", then: {by_hand}"
+
+
 def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[str, Any] | None]) -> str:
     if secondary is None:
         return "Add a second host to the cluster's group: ansible-playbook duet.backup_ha.assemble"
     node = nodes[secondary]
-    if node is None and _is_lost(nodes[primary] or {}, secondary):
-        return f"Bring {secondary} back, then: ansible-playbook duet.backup_ha.rejoin"
     if node is None:
-        return f"Bring {secondary} back; it follows by itself."
+        writer = nodes[primary] or {}
+        return f"Bring {secondary} back{_next_when_back(_is_lost(writer, secondary), writer)}"
     # A record that cannot be read has no identity.
     left = [record["kind"] for record in _operations(nodes) if _is_left_over(record) and record["id"]]
     if left:
         return f"ansible-playbook duet.backup_ha.{left[0]}"
+    if is_rejoining(node):
+        return f"Wait a moment: {secondary} is rejoining by itself."
     if _needs_rejoin(primary, secondary, nodes):
-        return f"ansible-playbook duet.backup_ha.rejoin (or on {secondary}: backup-ha rejoin)"
+        by_hand = f"ansible-playbook duet.backup_ha.rejoin (or on {secondary}: backup-ha rejoin)"
+        waits = f"Wait a moment: {secondary} rejoins by itself. If it does not: {by_hand}"
+        return waits if rejoins_by_itself(node) else by_hand
     if describe_too_small(secondary, node["postgresql"]):
         return f"Raise the parameters on {secondary} as said above."
     if node["role"] == "stopped":

@@ -215,6 +215,27 @@ node:
             protected: {type: bool, description: Whether commits wait.}
             since: {type: float, description: "Since when, in epoch seconds."}
             why: {type: str, description: Why.}
+        waiting: {type: str, description: "A sentence while no commit is acknowledged, because the secondary is away."}
+    rejoin:
+      description: How this node rejoins by itself when it can't follow; missing on a server that is no node.
+      type: dict
+      contains:
+        wanted: {type: bool, description: What C(backup_ha_auto_rejoin) says.}
+        works: {type: bool, description: Whether it does so at this moment.}
+        attempts:
+          description: The attempts so far; empty without any, and when the node has followed for a while.
+          type: dict
+          contains:
+            mark: {type: str, description: What keeps it from following.}
+            attempts: {type: int, description: How many there were.}
+            outcome:
+              description: Of the last one, V(running), V(done), V(failed), V(silent) or V(declined).
+              type: str
+              sample: failed
+            at: {type: float, description: "When that was, in epoch seconds."}
+            boot: {type: str, description: The machine's boot in which it was made.}
+            problem: {type: str, description: Why it failed.}
+            next_at: {type: float, description: When the next one is due; empty for never.}
     events:
       description: What has happened last to the cluster, as far as this node knows; the last event last.
       type: list

@@ -42,6 +42,11 @@ options:
     description: Which process on which control node runs it.
     type: str
     default: ""
+  patience:
+    description: How many seconds to wait while this node rejoins by itself.
+    version_added: 0.2.0
+    type: int
+    default: 0
   dead_controllers:
     description: Control processes that are known to have ended.
     type: list
@@ -106,6 +111,7 @@ ARGUMENTS = {
     "target": {"type": "str", "default": ""},
     "by": {"type": "str", "default": "unknown"},
     "controller": {"type": "str", "default": ""},
+    "patience": {"type": "int", "default": 0},
     "dead_controllers": {"type": "list", "elements": "str", "default": []},
     "announced": {"type": "bool", "default": False},
 }
@@ -113,6 +119,7 @@ ARGUMENTS = {
 
 def body(module: AnsibleModule) -> dict[str, Any]:
     wanted = module.params
+    _operation.await_own_end(wanted["id"], wanted["patience"])
     previous = _operation.read_operation()
     ours = previous is not None and previous["id"] == wanted["id"]
     if wanted["state"] == "ended":

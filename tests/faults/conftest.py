@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.matrix import read_rows, short_name
-from tests.scenarios.conftest import cluster, lab, pytest_report_teststatus
+from tests.scenarios.conftest import by_hand, cluster, lab, pytest_report_teststatus
 
-__all__ = ["cluster", "lab", "pytest_report_teststatus"]  # pytest finds them here
+__all__ = ["by_hand", "cluster", "lab", "pytest_report_teststatus"]  # pytest finds them here
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

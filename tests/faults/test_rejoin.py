@@ -15,6 +15,7 @@ from tests.scenarios.cluster import Cluster
 from tests.scenarios.support import Lab, within
 from tests.scenarios.watching import watch_over
 
+pytestmark = pytest.mark.usefixtures("by_hand")
 STEPS = ["keep_fork", "prepare_primary", "stop", "rewind", "start"]
 
 

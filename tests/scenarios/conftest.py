@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios.cluster import Cluster, faults, sound_primary
+from tests.scenarios.cluster import Cluster, allow_rejoin, faults, sound_primary
 from tests.scenarios.playbook import ROOT
 from tests.scenarios.support import NODES, Lab
 
@@ -66,6 +66,14 @@ def cluster(lab: Lab) -> Cluster:
         lab.play("assemble").check()
         made = Cluster(lab, made.settle())
     return made
+
+
+@pytest.fixture
+def by_hand(cluster: Cluster) -> Iterator[None]:
+    """No node rejoins by itself, so that there is time to see how it is done by hand."""
+    allow_rejoin(cluster.lab, False)
+    yield
+    allow_rejoin(cluster.lab, True)
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.scenarios.cluster import Cluster, catalog, postmaster_starts
 from tests.scenarios.support import NODES, UNIT, Lab, within
 
@@ -22,6 +24,8 @@ GAINED = """
 DROP TABLE IF EXISTS scenario_gained;
 CREATE TABLE scenario_gained AS SELECT n, repeat(md5(n::text), 8) AS t FROM generate_series(1, 300000) AS n;
 """
+
+pytestmark = pytest.mark.usefixtures("by_hand")
 
 
 def fail_over(cluster: Cluster, forked: bool = True) -> None:
@@ -189,7 +193,8 @@ def test_nobody_follows_a_node_that_does_not_answer(cluster: Cluster) -> None:
     cluster.settle(cluster.primary)
 
 
-def test_a_secondary_whose_wal_the_primary_has_not_kept_becomes_a_fresh_copy(cluster: Cluster) -> None:
+def lose_wal(cluster: Cluster) -> None:
+    """The secondary was away, and the primary has not kept the WAL that it needs."""
     lab, node = cluster.lab, cluster.secondary
     keep = "ALTER SYSTEM {} max_slot_wal_keep_size{}"
     lab.sh(node, f"systemctl stop {UNIT}")
@@ -203,6 +208,11 @@ def test_a_secondary_whose_wal_the_primary_has_not_kept_becomes_a_fresh_copy(clu
     lab.sql(cluster.primary, keep.format("RESET", ""))
     lab.sql(cluster.primary, "SELECT pg_reload_conf()")
     lab.sh(node, f"systemctl start {UNIT}")
+
+
+def test_a_secondary_whose_wal_the_primary_has_not_kept_becomes_a_fresh_copy(cluster: Cluster) -> None:
+    lab, node = cluster.lab, cluster.secondary
+    lose_wal(cluster)
     status = lab.play("status")
     assert status.verdict == "degraded" and "needs a fresh copy" in status.said, status
     assert "duet.backup_ha.rejoin" in status.said, status

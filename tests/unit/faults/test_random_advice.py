@@ -41,6 +41,8 @@ from tests.faults.random_advice import ALONE, COMMAND, PLAY, UNKNOWN, WAIT, Advi
         ("Look at SSH on node2.", Advice(WAIT)),
         ("Look at the servers and the network.", Advice(WAIT)),
         ("Wait a moment and look again; if it stays, journalctl says why.", Advice(WAIT)),
+        ("Wait a moment: node1 is rejoining by itself.", Advice(WAIT)),
+        ("Wait a moment: node1 rejoins by itself. If it does not: ansible-playbook", Advice(WAIT)),
         ("Pray.", Advice(UNKNOWN, "Pray.")),
     ],
 )

@@ -120,6 +120,7 @@ def _node(name: str, role: str, postgresql: dict[str, Any], serves: bool) -> Nod
         "events": [],
         "operation": None,
         "unusable": False,
+        "rejoin": {"wanted": True, "works": False, "attempts": None},
         "versions": {"workload": "9.6.7", "postgresql": VERSION if postgresql["running"] else None},
     }
 

@@ -10,7 +10,7 @@ import signal
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _cli, _endpoint, _promotion
+from ansible_collections.duet.backup_ha.plugins.module_utils import _before_start, _cli, _endpoint, _promotion
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
 from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import SessionError
 from ansible_collections.duet.backup_ha.plugins.module_utils._rejoin_outcome import Outcome
@@ -25,11 +25,12 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(_cli, "require_config", lambda: CONFIG)
     monkeypatch.setattr(_cli, "load_config", lambda: CONFIG)
     monkeypatch.setattr(_cli, "observe_node", lambda _config, **_options: worlds.primary())
-    monkeypatch.setattr(_promotion, "before_start", lambda _config: events.append("before-start"))
+    monkeypatch.setattr(_before_start, "require_config", lambda: CONFIG)
+    monkeypatch.setattr(_before_start, "before_start", lambda _config: events.append("before-start"))
     monkeypatch.setattr(_promotion, "endpoint_take_unit", lambda _config: events.append("take"))
     monkeypatch.setattr(_promotion, "endpoint_linger", lambda _config: events.append("linger"))
     monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: events.append("drop"))
-    monkeypatch.setattr(_cli, "refuse_unusable", lambda: None)
+    monkeypatch.setattr(_before_start, "refuse_unusable", lambda: None)
     return events
 
 
@@ -108,11 +109,11 @@ def test_before_a_start_only_the_mark_of_a_rewind_counts(
     def refuse() -> None:
         raise RefusedError("PostgreSQL must not start.", ["A rewind was interrupted."])
 
-    monkeypatch.setattr(_cli, "require_config", fail)
+    monkeypatch.setattr(_before_start, "require_config", fail)
     assert _cli.main(["before-start"]) == 0
     assert "no node of a cluster" in capsys.readouterr().err
-    monkeypatch.setattr(_cli, "require_config", lambda: CONFIG)
-    monkeypatch.setattr(_cli, "refuse_unusable", refuse)
+    monkeypatch.setattr(_before_start, "require_config", lambda: CONFIG)
+    monkeypatch.setattr(_before_start, "refuse_unusable", refuse)
     assert _cli.main(["before-start"]) == 1
     assert capsys.readouterr().err == "backup-ha: PostgreSQL must not start. A rewind was interrupted.\n"
     assert called == ["before-start"]
@@ -152,7 +153,10 @@ def test_a_broken_session_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(_cli, "rejoin", rejoin)
     monkeypatch.setattr(signal, "signal", lambda *_arguments: None)
     assert _cli.main(["rejoin"]) == 1
-    assert "broke: its server ended, or the connection to it was lost. Run it again." in capsys.readouterr().err
+    assert (
+        "broke: its server ended, or stands still, or the connection to it was lost. Run it again."
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

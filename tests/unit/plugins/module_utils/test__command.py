@@ -58,4 +58,4 @@ def test_the_agent_does_without_what_only_people_use() -> None:
     )
     loaded = set(done.stdout.split())
     assert "_agent" in loaded
-    assert not loaded & {"_cli", "_clone", "_rejoin", "_fork", "_takeover", "_resume", "_deliver", "_event_list"}
+    assert not loaded & {"_cli", "_clone", "_rejoin", "_takeover", "_resume", "_deliver", "_event_list"}

@@ -12,7 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _endpoint, _observe
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import AGENT_UNIT, PRIMARY_TARGET, Postgresql
+from ansible_collections.duet.backup_ha.plugins.module_utils._config import (
+    AGENT_UNIT,
+    PRIMARY_TARGET,
+    REJOIN_UNIT,
+    Postgresql,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.plugins.module_utils._observe import observe_postgresql, role_of, standby_lag
@@ -188,7 +193,8 @@ def test_jobs(
     monkeypatch.setattr(_endpoint, "holds", lambda _endpoint: True)
     monkeypatch.setattr(_observe, "_say", lambda words: said if words == COUNT else None)
     states = {DIRECTOR: {"active": state}, PRIMARY_TARGET: {"active": "active"}}
-    monkeypatch.setattr(_observe, "unit_states", lambda _units: {**states, AGENT_UNIT: {"active": "active"}})
+    agents = {AGENT_UNIT: {"active": "active"}, REJOIN_UNIT: {"active": "inactive"}}
+    monkeypatch.setattr(_observe, "unit_states", lambda _units: {**states, **agents})
     config = replace(CONFIG, workload=replace(CONFIG.workload, jobs_command=command))
     found = _observe.observe_node(config, ask_jobs=ask)
     assert (found["jobs"], found["jobs_unknown"]) == (jobs, unknown)

@@ -28,9 +28,10 @@ def test_nothing_waits_where_there_is_no_folder() -> None:
 
 
 def test_they_wait_in_their_order() -> None:
-    for at in (20.5, 3.25, 1795364819.0):
+    for at in (20.5, 3.25, 1795364819.000002, 1795364819.000001):  # two may be close to each other
         _spool.put(event(at))
-    assert [(_spool.read(path) or {})["at"] for path in _spool.waiting()] == [3.25, 20.5, 1795364819.0]
+    found = [(_spool.read(path) or {})["at"] for path in _spool.waiting()]
+    assert found == [3.25, 20.5, 1795364819.000001, 1795364819.000002]
     assert not _spool.is_empty()
 
 

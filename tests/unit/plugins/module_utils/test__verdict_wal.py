@@ -35,7 +35,12 @@ def test_less_than_half_or_without_a_bound_is_no_reason(kept: int, cap_mb: int) 
     assert judge("duet", both(keeping(kept, cap_mb), worlds.secondary())).verdict == "healthy"
 
 
-def test_past_the_cap_a_secondary_that_is_away_comes_back_by_a_rejoin() -> None:
-    verdict = judge("duet", both(keeping(None, wal_status="lost"), None))
+@pytest.mark.parametrize(
+    ("wanted", "then"), [(True, "; it rejoins by itself. If it does not: "), (False, ", then: "), (None, ", then: ")]
+)
+def test_past_the_cap_a_secondary_that_is_away_comes_back_by_a_rejoin(wanted: bool | None, then: str) -> None:
+    writer = keeping(None, wal_status="lost")
+    writer["rejoin"] = None if wanted is None else {"wanted": wanted, "works": False, "attempts": None}
+    verdict = judge("duet", both(writer, None))
     assert "node1 no longer has the WAL that node2 needs; it needs a fresh copy." in verdict.reasons
-    assert verdict.next == "Bring node2 back, then: ansible-playbook duet.backup_ha.rejoin"
+    assert verdict.next == f"Bring node2 back{then}ansible-playbook duet.backup_ha.rejoin"
