@@ -38,6 +38,11 @@ FORKED = Need(FORK, "fork on timeline 1 at 0/3000060")
 RECORD = Record(FORKED.mark, 1, RUNNING, 0.0, "boot")
 
 
+def raise_if(error: Exception | None) -> None:
+    if error:
+        raise error
+
+
 class Stage:
     """node1 runs as a standby with a fork; node2 is primary on timeline 2."""
 
@@ -85,8 +90,7 @@ class Stage:
     def connect_peer(self, timeout: float) -> Session:
         assert timeout <= 1.0, "the agent's pass waits for it"
         self.asked += 1
-        if self.peer:
-            raise self.peer
+        raise_if(self.peer)
         return Session("node2")
 
     def one(self, _session: object, query: str, *_parameters: Any) -> Any:
