@@ -62,7 +62,7 @@ class Stage:
             "timeline_of": lambda _session: self.timelines.pop(0),
             "add_to_history": lambda _session, entry: self.tell(entry),
             "decline": lambda _config, need, _record: self.events.append(("decline", need.refusal)),
-            "boot_id": lambda: "boot",
+            "this_start": lambda: "boot",
             "say": self.said.append,
         }
         for name, function in replaced.items():
