@@ -26,6 +26,11 @@ UNITS = {
     "pair_1gb_s": "s",
     "status_s": "s",
     "status_silent_s": "s",
+    "base_copy_ratio": "ratio",
+    "commit_lag_ms": "ms",
+    "sync_commit_ratio": "ratio",
+    "agent_rss_mb": "MB",
+    "agent_cpu_percent": "% of a core",
     "switchover_gap_idle_ms": "ms",
     "switchover_playbook_s": "s",
     "switchover_gap_patient_ms": "ms",
@@ -34,6 +39,7 @@ UNITS = {
     "failover_playbook_s": "s",
     "rejoin_1gb_s": "s",
 }
+STEADY = {"base_copy_ratio", "commit_lag_ms", "sync_commit_ratio", "agent_rss_mb", "agent_cpu_percent"}
 FAILOVERS = {"failover_node_s": False, "failover_playbook_s": True}  # whether by the playbook
 
 
@@ -49,6 +55,7 @@ class Bench:
         rounds += len(self._failovers())
         pairs = runs if "pair_1gb_s" in wanted else 1
         statuses = runs * len({"status_s", "status_silent_s"} & set(wanted))
+        rounds += bool(STEADY & set(wanted))
         self.terminal = Terminal(1 + pairs + statuses + rounds * runs)
 
     def measure(self) -> None:
@@ -66,12 +73,23 @@ class Bench:
         for _ in range(self._runs if "status_silent_s" in self._wanted else 0):
             with self.terminal.step("status, nodes without power") as step:
                 self._keep("status_silent_s", self._lab.status_silent(step.show))
+        self._look_at_a_quiet_cluster()
         self._switch_over("switch over, idle", "quick", "switchover_gap_idle_ms", "switchover_playbook_s")
         self._switch_over("switch over, patient client", "patient", "switchover_gap_patient_ms")
         with self._load():
             self._switch_over(f"switch over, pgbench -R {load.RATE}", "quick", "switchover_gap_load_ms")
             for name in self._failovers():
                 self._fail_over(name)
+
+    def _look_at_a_quiet_cluster(self) -> None:
+        if not STEADY & set(self._wanted):
+            return
+        for number in range(self._runs):
+            with self.terminal.step("copy, commits, agents") as step:
+                found = self._lab.steady(number)
+                for name, value in found.items():
+                    self._keep(name, value)
+                step.result = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
 
     def _switch_over(self, title: str, mode: str, gap_name: str, seconds_name: str = "") -> None:
         if not {gap_name, seconds_name} & set(self._wanted):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import load
+from bench import agents, commits, copying, load
 from bench.disaster import Power, await_answer, await_streaming, rejoin
 from measure import access
 from measure.playbook import ROOT, CommandError, Ran, execute, play
@@ -78,6 +78,23 @@ class Lab:
         if not ran.code:
             raise CommandError("status calls a cluster healthy that has a node without power")
         return ran.seconds
+
+    def steady(self, number: int) -> dict[str, float]:
+        """What a cluster costs while nothing happens to it, by figure."""
+        primary = self.servers.primary()
+        (secondary,) = [node for node in self.servers.nodes if node != primary]
+        one, other = self.servers.nodes[primary], self.servers.nodes[secondary]
+        copied = copying.ratio(self.servers, other, number)
+        await_streaming(self.servers, other)
+        commits.wait_until_protected(self.servers, one)
+        memory, percent = agents.look(self.servers)
+        return {
+            "base_copy_ratio": copied,
+            "commit_lag_ms": commits.lag_ms(self.access, one, other),
+            "sync_commit_ratio": commits.sync_ratio(self.access, self.servers.endpoint),
+            "agent_rss_mb": memory,
+            "agent_cpu_percent": percent,
+        }
 
     def primary(self) -> str:
         """Address of the primary."""

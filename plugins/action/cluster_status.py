@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.duet.backup_ha.plugins.module_utils._silence import is_silent
 from ansible_collections.duet.backup_ha.plugins.module_utils._table import render
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import HEALTHY, judge
 
@@ -20,11 +21,12 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         clusters = self._task.args["clusters"]
         verdicts = {name: judge(name, nodes) for name, nodes in sorted(clusters.items())}
-        document = [{**verdicts[name].as_dict(), "nodes": clusters[name]} for name in verdicts]
+        known = {name: {n: {} if is_silent(o) else o for n, o in nodes.items()} for name, nodes in clusters.items()}
+        document = [{**verdicts[name].as_dict(), "nodes": known[name]} for name in verdicts]
         if self._task.args.get("output", "table") == "json":
             text = json.dumps({"clusters": document}, indent=2, sort_keys=True)
         else:
-            text = "\n\n".join(render(verdicts[name], clusters[name]) for name in verdicts)
+            text = "\n\n".join(render(verdicts[name], known[name]) for name in verdicts)
         Display().display(text)
         bad = [f"{name} is {verdict.verdict}" for name, verdict in verdicts.items() if verdict.verdict != HEALTHY]
         result.update(changed=False, clusters=document, healthy=not bad, answer=", ".join(bad) or "all healthy")

@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
             return {**result, **_failure(str(error))}
         if ticket["workload"]:
             return {**result, **found, **_failure(ticket["workload"])}
-        return {**result, "changed": False, **found}
+        return {**result, "changed": False, "waiting": ticket["waiting"], **found}
 
 
 def _failure(reason: str) -> dict[str, Any]:

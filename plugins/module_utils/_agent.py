@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._agent_decision import Action, Memory, Peer, Seen, decide
+from ._agent_decision import OURS, Action, Memory, Peer, Seen, decide
 from ._auto_rejoin import HURRIED_PASS_S, Returning
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
+from ._down_word import DownWord
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._evidence import ask_port
+from ._given_up import end_given_up
+from ._heard import note_heard
 from ._postgres import (
     Connection,
     SessionError,
@@ -43,6 +46,7 @@ from ._protection import LAST_WORD, change_setting, give_word, kind_of_setting
 from ._system import notify, run
 
 PASS_S = 1.0
+NEXT_STEP_S = 0.2
 STOP_S = 5.0
 LIBRARY = Path(__file__).parent
 
@@ -51,6 +55,8 @@ SELECT r.recovering, current_setting('synchronous_standby_names') AS setting,
        CASE WHEN NOT r.recovering THEN pg_current_wal_flush_lsn()::text END AS written,
        CASE WHEN NOT r.recovering
             THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
+       (SELECT extract(epoch FROM last_msg_receipt_time)::float FROM pg_stat_wal_receiver
+         WHERE status = 'streaming') AS heard,
        s.state, s.flush_lsn::text AS flushed, w.node, w.timeline AS word_timeline, w.protected
   FROM (SELECT pg_is_in_recovery() AS recovering) AS r
   LEFT JOIN pg_stat_replication AS s ON s.application_name = %s
@@ -71,9 +77,13 @@ class Agent:
         self._gateways = gateways(config.address)
         self._returning = Returning(config)
         self._said = ""
+        self._down = DownWord(config)
 
-    def once(self) -> None:
-        """One look and what follows from it. What can't be done now is tried again a second later."""
+    def once(self) -> float:
+        """One look and what follows from it; returns in how many seconds the next one is due.
+
+        What can't be done now is tried again a second later, and what is begun goes on sooner.
+        """
         try:
             seen = self._look()
             self._memory, action = decide(self._config.agent, self._memory, seen)
@@ -81,9 +91,11 @@ class Agent:
                 self._do(action)
             self._returning.once(seen.role, self._session)
             self._said = ""
+            return NEXT_STEP_S if action or self._checkpoint else PASS_S
         except (BackupHaError, SessionError, OSError) as error:
             self._forget_sessions()
             self._say_once(problem_of(error) if not isinstance(error, OSError) else str(error))
+            return PASS_S
 
     @property
     def pause(self) -> float:
@@ -98,13 +110,19 @@ class Agent:
             found = rows(self._session, _LOOK, self._config.peer)[0]
         except UnreachableError:
             self._forget_sessions()
+            self._down.give()
             return Seen(at, "none")
+        self._down.take_back()
         setting = kind_of_setting(self._config, found["setting"])
         if found["recovering"]:
+            if found["heard"]:
+                note_heard(found["heard"])
             return Seen(at, "secondary", setting=setting)
         streams = found["state"] == "streaming"
         self._await_checkpoint(found["timeline"])
         peer = None if streams else ask_peer(self._config)
+        if setting == OURS and not streams:
+            end_given_up(self._session, self._config.postgresql.port)
         return Seen(
             at,
             "primary",
@@ -270,7 +288,7 @@ def work(config: NodeConfig) -> None:
     agent, begun_with = Agent(config), fingerprint()
     while fingerprint() == begun_with:
         began = time.monotonic()
-        agent.once()
+        due = agent.once()
         notify("READY=1\nWATCHDOG=1")
-        time.sleep(max(0.05, agent.pause - (time.monotonic() - began)))
+        time.sleep(max(0.05, min(due, agent.pause) - (time.monotonic() - began)))
     say(f"The agent ({os.getpid()}) ends, because it was replaced.")

@@ -140,7 +140,9 @@ def _protection(config: AgentConfig, memory: Memory, seen: Seen) -> Action | Non
         return _alone(config, memory, seen)
     if seen.setting == NONE:
         near = seen.streams and lsn_distance(seen.written, seen.flushed) in range(CLOSE_BYTES + 1)
-        return Action("enforce") if near or config.synchronous == REQUIRED else None
+        # The first copy may take hours. But once commits were protected, none may be acknowledged that is not.
+        missed = config.synchronous == REQUIRED and seen.word
+        return Action("enforce") if near or missed else None
     if seen.counts_from is None:
         return None if seen.begun else Action("enforce")
     if seen.streams and not seen.declared and _has(seen.flushed, seen.counts_from):

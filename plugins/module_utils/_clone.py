@@ -19,7 +19,7 @@ from typing import Any
 
 from ._abstain import begin_to_abstain
 from ._config import NodeConfig
-from ._errors import BackupHaError, DeadlineError, RefusedError
+from ._errors import BackupHaError, RefusedError
 from ._leftovers import free_bytes, incoming, leftovers, outgoing, remove_leftovers
 from ._lsn import format_bytes
 from ._observe import observe_node
@@ -33,11 +33,11 @@ from ._postgres import (
     one,
     peer_parameters,
     rows,
-    wait_for_session,
     write_standby_signal,
 )
 from ._postgres import start as start_server
 from ._promotion import forget_having_been_primary, was_primary
+from ._streaming import await_streaming
 from ._system import run, sync_directory, systemctl, unit_is_active
 
 UNIT = "backup-ha-clone.service"
@@ -240,18 +240,3 @@ def report(**found: Any) -> None:
     new = PROGRESS_PATH.with_suffix(".new")
     new.write_text(json.dumps(found), encoding="ascii")
     os.replace(new, PROGRESS_PATH)
-
-
-def await_streaming(config: NodeConfig, timeout: float) -> None:
-    """Wait until this standby receives from the primary."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        with wait_for_session(config.postgresql, timeout) as connection:
-            status = one(connection, "SELECT status FROM pg_stat_wal_receiver")
-        if status == "streaming":
-            return
-        time.sleep(0.05)
-    raise DeadlineError(
-        f"The standby runs but does not stream from {config.peer} after {timeout:.0f} s; "
-        f"journalctl -u {config.postgresql.unit} says why."
-    )

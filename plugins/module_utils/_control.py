@@ -11,8 +11,7 @@ from typing import Any
 from ._errors import BackupHaError
 from ._parameters import STANDBY_MINIMUMS
 
-# The states of src/bin/pg_controldata/pg_controldata.c that a server leaves behind when it was the writer.
-WRITER_STATES = frozenset({"in production", "shutting down", "shut down", "in crash recovery"})
+# Of the states in src/bin/pg_controldata/pg_controldata.c.
 CLEAN_WRITER_STOP = "shut down"
 
 _FIELDS = {
@@ -42,11 +41,6 @@ class ControlData:
     recovery_timeline: int = 0
     segment_bytes: int = 16 * 1024 * 1024
     standby_minimums: dict[str, int] = field(default_factory=dict)  # what a standby must have at least, by parameter
-
-    @property
-    def was_writer(self) -> bool:
-        """The last server on this directory accepted writes (or was about to, after a crash)."""
-        return self.state in WRITER_STATES
 
     @property
     def stopped_cleanly_as_writer(self) -> bool:

@@ -74,5 +74,5 @@ def problem_of(error: Exception) -> str:
     if getattr(error, "sqlstate", None):
         return f"PostgreSQL refused a statement: {first_line(error)}"
     if is_session_error(error):
-        return "A session to PostgreSQL broke: its server ended, or the connection to it was lost."
+        return "A session to PostgreSQL broke: its server ended, or stands still, or the connection to it was lost."
     return f"{first_line(error)}."

@@ -20,6 +20,8 @@ from . import _endpoint
 from ._config import NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, UnreachableError, first_line
+from ._grant import peer_says_down
+from ._heard import last_heard
 from ._lsn import parse_lsn
 from ._observe import has_cluster_database, observe_replication
 from ._operation import read_operation
@@ -29,6 +31,7 @@ from ._postgres import Connection, SessionError, connect_peer, control_data, in_
 from ._promotion import was_primary
 from ._protection import is_lossless, read_word
 from ._system import run
+from ._timeline import segment_name
 
 TAKING_OVER = ("promote", "serve")
 TCP_S = 0.5
@@ -145,7 +148,7 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
     position = max(known, key=parse_lsn) if known else None
     now = time.time()
     silent_s = receiver.get("silent_s")
-    last_message = now - silent_s if silent_s is not None else None
+    last_message = now - silent_s if silent_s is not None else last_heard()
     last_wal = _written(config.postgresql.data_directory, facts["timeline"], position, segment_size)
     heard = max((at for at in (last_message, last_wal) if at), default=None)
     return {
@@ -160,7 +163,8 @@ def observe_local(config: NodeConfig, connection: Connection) -> dict[str, Any]:
             config.postgresql.data_directory, control, facts["timeline"], facts["replay_lsn"] if recovering else None
         ),
         "paused": bool(recovering and one(connection, "SELECT pg_is_wal_replay_paused()")),
-        "was_primary": was_primary(),
+        "was_primary": was_primary(facts["timeline"]),
+        "told_down": peer_says_down(connection),
         "began_to_take_over": began_to_take_over(config.node, read_operation()),
         # A receiver that only tries begins at a segment's first byte.
         "streamed": bool(received and parse_lsn(received) % segment_size),
@@ -183,22 +187,11 @@ def began_to_take_over(node: str, record: dict[str, Any] | None) -> bool:
     )
 
 
-def segment_name(timeline: int, lsn: int, segment_size: int) -> str:
-    """The WAL file that holds the byte before a position.
-
-    >>> segment_name(3, 0x1_0500_0028, 16777216)
-    '000000030000000100000005'
-    """
-    segment = max(0, lsn - 1) // segment_size
-    per_log = 0x1_0000_0000 // segment_size
-    return f"{timeline:08X}{segment // per_log:08X}{segment % per_log:08X}"
-
-
 def _written(data_directory: str, timeline: int | None, position: str | None, segment_size: int) -> float | None:
     """When the last received WAL was written: after the receiver's end nothing else tells when that was."""
     if not timeline or not position:
         return None
-    name = segment_name(timeline, parse_lsn(position), segment_size)
+    name = segment_name(timeline, max(0, parse_lsn(position) - 1), segment_size)
     try:
         return os.stat(os.path.join(data_directory, "pg_wal", name)).st_mtime
     except OSError:

@@ -38,11 +38,12 @@ class Finding:
 @dataclass(frozen=True)
 class Wishes:
     """What the operator allows: his word that the old primary is off, how much may be lost (None: the default), and
-    whether there is a fence."""
+    whether there is a fence, or what is wrong with the one that is configured."""
 
     primary_is_off: bool = False
     max_loss_bytes: int | None = None
     can_fence: bool = False
+    fence_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,13 @@ def _silence(evidence: dict[str, Any]) -> str:
     node, peer = evidence["node"], evidence["peer"]
     who = f"{node} and the control node get no answer" if evidence["control"] else f"{node} gets no answer"
     ping = " except to ping" if evidence["there"]["ping"] else ""
-    return f"{peer} is silent: {who}{ping}, and nobody answers for the endpoint."
+    said = f"{peer} is silent: {who}{ping}, and nobody answers for the endpoint."
+    if "refused" not in (evidence["there"]["port"], (evidence["control"] or {}).get("port")):
+        return said
+    return (
+        f"{said} Connections to its PostgreSQL are refused, which a firewall could do as well, and its agent does not "
+        "say that no PostgreSQL runs there."
+    )
 
 
 def _unready(evidence: dict[str, Any]) -> list[str]:
@@ -191,15 +198,14 @@ def _suspects(evidence: dict[str, Any]) -> list[str]:
 
 
 def _proofs(evidence: dict[str, Any]) -> list[str]:
-    """Every place where the old primary's server answered and no writer ran on it."""
+    """Every place where the old primary's server itself said that no writer runs on it. A port that refuses
+    connections is none: a firewall that rejects them looks the same."""
     node, peer = evidence["node"], evidence["peer"]
     found = []
     if evidence["there"]["session"] == "standby":
         found.append(f"PostgreSQL on {peer} answers {node} and is read-only.")
-    if evidence["there"]["port"] == "refused":
-        found.append(f"{peer} answers {node}, and no PostgreSQL listens there.")
-    if (evidence["control"] or {}).get("port") == "refused":
-        found.append(f"{peer} answers the control node, and no PostgreSQL listens there.")
+    if evidence["local"]["told_down"]:
+        found.append(f"The agent of {peer} says that no PostgreSQL runs there.")
     seen = seen_by_ssh(evidence)
     if seen and seen["role"] in NO_WRITER:
         state = {"secondary": "is read-only", "stopped": "is stopped", "none": "is not installed"}[seen["role"]]
@@ -230,18 +236,22 @@ def _refused_by_finding(evidence: dict[str, Any], finding: Finding, wishes: Wish
         ]
     if needs_fence(finding, wishes) or finding.name == PROVEN_DOWN:
         return []
+    broken = [f"The fence can't be used: {wishes.fence_problem}"] if wishes.fence_problem else []
     if finding.name == ANSWERS:
         return [
             *finding.reasons,
+            *broken,
             f"It could be a primary that hangs. Switch {peer} off, stop its PostgreSQL, or configure a fence "
             "(backup_ha_fence). If it serves: ansible-playbook duet.backup_ha.switchover.",
         ]
     if wishes.primary_is_off and evidence["there"]["ping"]:
-        return [f"{peer} is said to be off, and its address answers ping. Switch it off, or configure a fence."]
+        said = f"{peer} is said to be off, and its address answers ping. Switch it off, or configure a fence."
+        return [said, *broken]
     if wishes.primary_is_off:
         return []
     return [
         *finding.reasons,
+        *broken,
         f"That is no proof that it does not serve others. Make sure that the machine is switched off and say so "
         f"(backup-ha failover --primary-is-off, in the playbook -e backup_ha_primary_is_off={peer}), or configure a "
         "fence that switches it off (backup_ha_fence).",

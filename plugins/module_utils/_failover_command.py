@@ -17,7 +17,7 @@ from ._config import NodeConfig
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
 from ._failover import Report, describe
 from ._postgres import SessionError
-from ._takeover import Order, Takeover, look, take_over
+from ._takeover import Order, look, take_over
 
 DONE, NOT_DONE, IN_DOUBT = 0, 1, 3
 _CODES = {"done": DONE, "refused": NOT_DONE, "failed": NOT_DONE, "in_doubt": IN_DOUBT}
@@ -44,7 +44,8 @@ def run_command(config: NodeConfig, options: argparse.Namespace) -> int:
         # From here on the terminal may go away.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        answer.update(_summary(take_over(config, order)))
+        takeover = take_over(config, order)
+        answer.update({**takeover.as_dict(), "reasons": takeover.said(config.node)})
     except RefusedError as error:
         answer.update(outcome="refused", reasons=[str(error), *error.reasons], **error.details.get("report", {}))
         answer["reasons"] = [str(error), *error.reasons]
@@ -82,11 +83,6 @@ def _confirm(config: NodeConfig, order: Order, quiet: bool) -> None:
 def _show(report: Report) -> None:
     for line in describe(report):
         sys.stdout.write(f"{line}\n")
-
-
-def _summary(takeover: Takeover) -> dict[str, Any]:
-    said = describe(takeover.report) if takeover.report else ["It was the primary already."]
-    return {**takeover.as_dict(), "reasons": said}
 
 
 def _print(config: NodeConfig, answer: dict[str, Any], as_json: bool) -> None:

@@ -58,7 +58,11 @@ def parse_fence(data: Any) -> Fence:
     for key, value in told.items():
         if "\n" in key + value or "=" in key or key == "action":
             raise BackupHaError(f"{wrong} the parameter {key!r} can't be passed on as a line.")
-    return Fence(agent, told, tuple(command), float(data.get("timeout") or TIMEOUT_S))
+    try:
+        timeout = float(data.get("timeout") or TIMEOUT_S)
+    except (TypeError, ValueError):
+        raise BackupHaError(f"{wrong} its time-out has to be a number of seconds.") from None
+    return Fence(agent, told, tuple(command), timeout)
 
 
 def _word(value: Any) -> str:
@@ -74,7 +78,17 @@ def load_fence(path: Path = FENCE_PATH) -> Fence | None:
         return None
     except ValueError as error:
         raise BackupHaError(f"{path} is not JSON.") from error
+    except OSError as error:
+        raise BackupHaError(f"{path} can't be read: {error.strerror}.") from error
     return parse_fence(data)
+
+
+def find_fence() -> tuple[Fence | None, str]:
+    """The fence, or what is wrong with it, as a sentence: not every failover needs it."""
+    try:
+        return load_fence(), ""
+    except BackupHaError as error:
+        return None, str(error)
 
 
 def standard_input(fence: Fence) -> str:

@@ -33,7 +33,7 @@ def remove_leftovers(data_directory: str | Path) -> None:
 
 
 def leftover_bytes(data_directory: str | Path) -> int:
-    return sum(map(_size, leftovers(data_directory)))
+    return sum(map(size_of, leftovers(data_directory)))
 
 
 def free_bytes(data_directory: str | Path) -> int:
@@ -41,7 +41,7 @@ def free_bytes(data_directory: str | Path) -> int:
     return shutil.disk_usage(Path(data_directory).parent).free + leftover_bytes(data_directory)
 
 
-def _size(directory: Path) -> int:
+def size_of(directory: str | Path) -> int:
     """What it takes on the disk; a copy that is under way moves its files meanwhile."""
     total = 0
     for folder, _folders, files in os.walk(directory):

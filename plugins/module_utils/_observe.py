@@ -33,7 +33,7 @@ from ._postgres import (
     postmaster_pid,
     rows,
 )
-from ._protection import read_word
+from ._protection import observe_protection
 from ._system import run, unit_states
 from ._unusable import read_unusable
 
@@ -86,7 +86,7 @@ def observe_node(
     """Everything `status` and the guards need to know about one node.
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
-    agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
+    agent (its unit's state), protection (see observe_protection(); None where commits are not meant to wait),
     rejoin (by itself: wanted, works, attempts), waits (why a former primary stays read-only), unusable (a rewind was
     interrupted), jobs (of the workload here; None when nobody asked or it does not say), jobs_unknown (it does not).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
@@ -114,7 +114,7 @@ def observe_node(
     if config and server:
         observed.update(_observe_units(config))
         if config.agent.synchronous != "off":
-            observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
+            observed["protection"] = observe_protection(config)
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
         if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ._lsn import format_bytes
@@ -38,7 +38,6 @@ class Wanted:
     initial_primary: str = ""
     erase_secondary: str = ""
     maximum_clock_difference_s: float = 1.0
-    members: list[str] = field(default_factory=list)
 
 
 def membership_refusals(cluster: str, hosts: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _endpoint
 from ._bounded import bounded
-from ._config import ENDPOINT_UNIT, PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
+from ._config import PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
 from ._lsn import parse_lsn
@@ -25,11 +25,12 @@ from ._postgres import (
     in_recovery,
     one,
     stop_fast,
+    timeline_of,
     wait_for_session,
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._system import remove_durably, systemctl, unit_is_active, write_durably
+from ._system import remove_durably, systemctl, write_durably
 
 # There from the moment when a node has become primary until it has handed over or follows another one: a node that
 # starts with it may ask to be primary again.
@@ -40,9 +41,23 @@ LAST_RECORD_BYTES = 256
 GRACE_S = 0.5
 
 
-def remember_being_primary(config: NodeConfig) -> None:
-    if not PRIMARY_PATH.exists():
-        write_durably(PRIMARY_PATH, json.dumps({"node": config.node, "since": time.time()}) + "\n")
+def remember_being_primary(config: NodeConfig, timeline: int | None = None) -> None:
+    """``timeline``: the one that this node writes; before its promotion it has no number yet."""
+    if not PRIMARY_PATH.exists() or _remembered_timeline() != timeline:
+        found = {"node": config.node, "since": time.time(), **({"timeline": timeline} if timeline else {})}
+        try:
+            write_durably(PRIMARY_PATH, json.dumps(found) + "\n")
+        except OSError:
+            if not PRIMARY_PATH.exists():  # a full disk must not end what goes on without the number
+                raise
+
+
+def _remembered_timeline() -> int | None:
+    try:
+        found: int | None = json.loads(PRIMARY_PATH.read_text(encoding="utf-8")).get("timeline")
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def forget_having_been_primary() -> None:
@@ -50,8 +65,13 @@ def forget_having_been_primary() -> None:
     remove_durably(PRIMARY_PATH)
 
 
-def was_primary() -> bool:
-    return PRIMARY_PATH.exists()
+def was_primary(timeline: int | None = None) -> bool:
+    """``timeline``: the one that this node's data is on. Who is beyond its own has followed another primary since, and
+    was only not there to forget."""
+    if not PRIMARY_PATH.exists():
+        return False
+    own = _remembered_timeline()
+    return not (own and timeline and timeline > own)
 
 
 def request_promotion(connection: Connection) -> None:
@@ -78,7 +98,7 @@ def serve(config: NodeConfig, connection: Connection) -> None:
     """All that a node does after it became the writer; every step may be repeated."""
     write_standby_signal(config.postgresql)
     take_endpoint(config)
-    remember_being_primary(config)
+    remember_being_primary(config, timeline_of(connection))
     ensure_slot(connection, config.peer_slot)
     systemctl("start", PRIMARY_TARGET, *config.workload.units)
     # Until the first checkpoint on the new timeline the control file names the old one, and a rewind can't begin.
@@ -90,6 +110,9 @@ def promote_here(config: NodeConfig, connection: Connection) -> None:
     """Promote the local server and start serving. The caller holds the grant."""
     if in_recovery(connection):
         put_back_histories(config.postgresql.data_directory, control_data(config.postgresql))
+        if was_primary():
+            # Whatever ends this between the promotion and what follows, it may ask again on the new timeline.
+            remember_being_primary(config)
         request_promotion(connection)
         wait_until_writer(connection)
     serve(config, connection)
@@ -175,7 +198,3 @@ def endpoint_linger(config: NodeConfig, limit: float = 0.3) -> None:
     until = time.monotonic() + limit
     while time.monotonic() < until and _endpoint.holds(config.endpoint):
         time.sleep(0.02)
-
-
-def endpoint_is_active() -> bool:
-    return unit_is_active(ENDPOINT_UNIT)

@@ -9,13 +9,14 @@ row in the cluster's database, so that the secondary reads it in the same stream
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ._agent_decision import FOREIGN, NONE, OURS, REQUIRED
 from ._config import NodeConfig
 from ._errors import UnreachableError
-from ._postgres import Connection, SessionError, connect_cluster_database, one, rows
+from ._postgres import Connection, SessionError, connect_cluster_database, connect_local, one, rows
 from ._system import write_durably
 
 LAST_WORD = (
@@ -60,6 +61,31 @@ def give_word(connection: Connection, node: str, protected: bool, why: str) -> N
         " SELECT %s, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, %s, %s",
         (node, protected, why),
     )
+
+
+def describe_waiting(config: NodeConfig, connection: Connection) -> str:
+    """Says so while no client's commit here is acknowledged, because the other node is not there to have it; else
+    nothing."""
+    query = (
+        "SELECT NOT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_replication"
+        " WHERE application_name = %s AND state = 'streaming')"
+    )
+    try:
+        setting, alone = one(connection, "SHOW synchronous_standby_names"), one(connection, query, config.peer)
+    except SessionError:
+        return ""
+    if kind_of_setting(config, setting) != OURS or not alone:
+        return ""
+    bound = "" if config.agent.synchronous == REQUIRED else f", or for {config.agent.sync_grace:.0f} s"
+    return f"Commits wait until {config.peer} is back{bound}."
+
+
+def observe_protection(config: NodeConfig) -> dict[str, Any]:
+    """What is wanted, the last word about it, and a sentence while nothing is acknowledged."""
+    waiting = ""
+    with suppress(UnreachableError, SessionError), connect_local(config.postgresql) as connection:
+        waiting = describe_waiting(config, connection)
+    return {"wanted": config.agent.synchronous, "word": read_word(config), "waiting": waiting}
 
 
 def read_word(config: NodeConfig) -> dict[str, Any] | None:

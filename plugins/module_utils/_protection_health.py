@@ -24,6 +24,8 @@ def protection_reasons(primary: str, nodes: dict[str, dict[str, Any] | None]) ->
     protection = writer.get("protection")
     if not protection:
         return reasons
+    if protection["waiting"]:
+        return [f"On {primary}: {protection['waiting']}", *reasons]
     word = protection["word"] or {}
     if (word.get("node"), word.get("timeline"), word.get("protected")) == (
         primary,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from ._config import NodeConfig
 from ._errors import BackupHaError, BusyError, DeadlineError, RefusedError, UnreachableError
 from ._fork import Fork, name_tables
 from ._fork_copy import keep, kept_before
+from ._fresh_copy import copy_anew, plan_copy
 from ._grant import GRANT, try_lock, unlock
-from ._leftovers import free_bytes, remove_leftovers
+from ._leftovers import remove_leftovers
 from ._operation import advance, read_operation, refuse_if_busy, renew
 from ._postgres import (
     Connection,
@@ -38,10 +38,11 @@ from ._postgres import (
 )
 from ._postgres import start as start_server
 from ._promotion import forget_having_been_primary
-from ._rejoin_facts import control_timeline, current_timeline, gather, receives_on
+from ._rejoin_facts import control_timeline, current_timeline, gather
 from ._rejoin_outcome import Outcome
 from ._rejoin_plan import CLEAN_STATES, CRASHED_STANDBY, UNCHANGED, plan_rejoin
 from ._rewind import rewind
+from ._streaming import await_streaming
 from ._system import systemctl
 from ._unusable import clear_unusable, mark_unusable
 
@@ -73,7 +74,7 @@ def rejoin(config: NodeConfig, timeout: float, discard: bool = False, check: boo
         outcome = Outcome(work.plan(discard))
         outcome.lost = work.fork
         if "copy" in outcome.steps:
-            work.plan_copy()
+            plan_copy(config)
         if not check:
             work.carry_out(outcome)
     return outcome
@@ -112,7 +113,7 @@ class _Work:
             self._before_stop(steps, outcome)
         if "copy" in steps or ("stop" in steps and not self._rewound(outcome)):
             advance("copy")
-            self._copy()
+            copy_anew(self.config, self.timeout)
             outcome.done("copy")
         if "drop_slot" in steps:
             with connect_local(self.config.postgresql) as connection:
@@ -125,7 +126,7 @@ class _Work:
         if "await_streaming" in steps and self.peer:
             _ensure_usable_slot(self.peer, self.config.slot)
         if steps & {"start", "await_streaming"}:
-            self._await_streaming()
+            await_streaming(self.config, self.timeout)
             outcome.done("await_streaming")
         outcome.steps = [took["step"] for took in outcome.took]
 
@@ -237,28 +238,6 @@ class _Work:
             return "the last checkpoint is on an older timeline than the end of the WAL"
         return ""
 
-    def plan_copy(self) -> list[str]:
-        """Raises RefusedError when there is no room for a copy beside the old directory."""
-        local = {
-            "role": "stopped",
-            "state": None,
-            "copied": False,
-            "system_identifier": None,
-            "holds_data": True,
-            "was_primary": False,  # what is worth keeping of it was kept
-            "leftovers": False,
-            "free_bytes": free_bytes(self.config.postgresql.data_directory),
-        }
-        return _clone.plan_clone(local, _clone.observe_primary(self.config), erase=True)
-
-    def _copy(self) -> None:
-        try:
-            steps = self.plan_copy()
-        except RefusedError as error:
-            raise BackupHaError(f"{self.config.node} needs a fresh copy. {' '.join(error.reasons)}") from error
-        _clone.clone(self.config, [step for step in steps if step != "start"], self.timeout)
-        clear_unusable()
-
     def _start(self) -> None:
         server = self.config.postgresql
         try:
@@ -276,19 +255,6 @@ class _Work:
             # On a standby it would keep WAL for ever.
             drop_slot(connection, self.config.peer_slot)
         remove_leftovers(server.data_directory)
-
-    def _await_streaming(self) -> None:
-        """On the primary's timeline: until it gets there, a standby may stream for a moment up to a fork."""
-        deadline = time.monotonic() + self.timeout
-        with connect_peer(self.config) as peer, wait_for_session(self.config.postgresql, self.timeout) as connection:
-            wanted = current_timeline(peer)
-            while receives_on(connection) != wanted:
-                if time.monotonic() > deadline:
-                    raise DeadlineError(
-                        f"{self.config.node} runs but does not stream from {self.config.peer} after "
-                        f"{self.timeout:.0f} s; PostgreSQL's log on {self.config.node} says why."
-                    )
-                time.sleep(0.02)
 
 
 def _ensure_usable_slot(connection: Connection, name: str) -> None:

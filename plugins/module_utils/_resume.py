@@ -13,7 +13,7 @@ from typing import Any
 
 from ._config import NodeConfig
 from ._errors import UnreachableError, problem_of
-from ._grant import GRANT, peer_abstains, try_lock, unlock
+from ._grant import GRANT, end_down_word, peer_abstains, try_lock, unlock
 from ._lsn import parse_lsn
 from ._observe import WAITING_PATH, observe_replication, read_waiting
 from ._postgres import (
@@ -90,7 +90,7 @@ def rehearse(config: NodeConfig, alone: bool = False) -> tuple[str, str]:
                 theirs = _position(peer)
         # A writer's word is its role; only a silent node or a standby can say that it has no usable copy.
         abstains = not (theirs and not theirs["in_recovery"]) and peer_abstains(local)
-    return decide_resume(ours, theirs, was_primary(), alone, abstains)
+    return decide_resume(ours, theirs, was_primary(ours["timeline"]), alone, abstains)
 
 
 def _say_why(why: str) -> None:
@@ -136,7 +136,10 @@ def _try(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
 
 def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> tuple[str, str]:
     """The other node can't be reached; it may still reach this one, and hold the lock here."""
-    decision, why = decide_resume(_position(local), None, was_primary(), alone, peer_abstains(local))
+    ours = _position(local)
+    if was_primary() and not was_primary(ours["timeline"]) and not alone:
+        return "follow", "this node has followed the other one since it was primary"
+    decision, why = decide_resume(ours, None, was_primary(), alone, peer_abstains(local))
     if decision != "promote":
         return decision, why
     if not try_lock(local, GRANT):
@@ -150,16 +153,19 @@ def _decide_without_peer(config: NodeConfig, local: Connection, alone: bool) -> 
 
 def _ask(config: NodeConfig, local: Connection, peer: Connection, alone: bool) -> tuple[str, str]:
     """Decide while both locks are held, so that no other promotion can begin meanwhile."""
+    ours = _position(local)
     if not in_recovery(peer):
-        return decide_resume(_position(local), _position(peer), was_primary(), alone)
+        return decide_resume(ours, _position(peer), was_primary(ours["timeline"]), alone)
     if not try_lock(local, GRANT):
         return "wait", "another promotion of this node is under way"
     try:
         if not try_lock(peer, GRANT):
             return "wait", "another promotion is under way"
         abstains = peer_abstains(local)
-        decision, why = decide_resume(_position(local), _position(peer), was_primary(), alone, abstains)
+        ours = _position(local)
+        decision, why = decide_resume(ours, _position(peer), was_primary(ours["timeline"]), alone, abstains)
         if decision == "promote":
+            end_down_word(peer)
             promote_here(config, local)
         return decision, why
     finally:

@@ -17,12 +17,13 @@ LAG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 def secondary_reasons(
-    primary: str, writer: dict[str, Any], secondary: str | None, node: dict[str, Any] | None
+    primary: str, writer: dict[str, Any], secondary: str | None, node: dict[str, Any] | None, silence: str
 ) -> list[str]:
+    """``silence`` says why there is no observation of the secondary."""
     if secondary is None:
         return ["The cluster has no second node."]
     if not writer["postgresql"]["accepting"]:
-        return [] if node else [f"{secondary} does not answer over SSH."]
+        return [] if node else [silence]
     reasons = []
     slot = next((s for s in writer["postgresql"].get("slots", []) if s["name"] == slot_name(secondary)), None)
     if slot is None:
@@ -31,7 +32,7 @@ def secondary_reasons(
         reasons.append(f"{primary} no longer has the WAL that {secondary} needs; it needs a fresh copy.")
     if node is None:
         connected = any(s["user"] == "backup_ha" for s in writer["postgresql"].get("senders", []))
-        return [f"{secondary} does not answer over SSH{' but still streams' if connected else ''}.", *reasons]
+        return [f"{silence.removesuffix('.')}, but still streams." if connected else silence, *reasons]
     return reasons + _standby_reasons(primary, writer, secondary, node)
 
 

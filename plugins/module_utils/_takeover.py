@@ -20,8 +20,8 @@ from ._database import record_history
 from ._endpoint import PreparedEndpoint
 from ._errors import BackupHaError, DeadlineError, InDoubtError, RefusedError, UnreachableError, first_line, problem_of
 from ._evidence import gather
-from ._failover import ANSWERS, NOT_READY, Report, Wishes, examine
-from ._fence import load_fence, switch_off
+from ._failover import ANSWERS, NOT_READY, UNREACHABLE, Report, Wishes, describe, examine
+from ._fence import find_fence, switch_off
 from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
 from ._operation import advance
@@ -34,9 +34,10 @@ from ._promotion import (
     wait_until_writer,
     was_primary,
 )
+from ._protection import describe_waiting
 
-# PostgreSQL's stop on the old primary gives the endpoint back within this time.
-LINGER_S = 2.0
+# PostgreSQL's stop on the old primary gives the endpoint back within this time, and its agent has said so.
+LINGER_S = 3.0
 REPLAY_STALL_S = 30.0
 _WAITS_FOR_WAL = ("RecoveryWalStream", "RecoveryRetrieveRetryInterval")
 
@@ -47,11 +48,17 @@ class Takeover:
 
     changed: bool = False
     report: Report | None = None
+    waiting: str = ""
     began: float = field(default_factory=time.time)
     steps: list[dict[str, Any]] = field(default_factory=list)
 
     def done(self, step: str) -> None:
         self.steps.append({"step": step, "at_s": round(time.time() - self.began, 3)})
+
+    def said(self, node: str) -> list[str]:
+        """What was found out, as sentences."""
+        found = describe(self.report) if self.report else [f"{node} was the primary already."]
+        return [*found, *([self.waiting] if self.waiting else [])]
 
     def as_dict(self) -> dict[str, Any]:
         report = self.report.as_dict() if self.report else {}
@@ -76,15 +83,18 @@ def look(config: NodeConfig, order: Order) -> Report:
 
 
 def _look(config: NodeConfig, connection: Connection, order: Order, fenced: bool = False) -> Report:
+    fence, problem = find_fence()
     wishes = Wishes(
         order.primary_is_off,
         order.max_loss_bytes if order.max_loss_bytes is not None else config.max_loss_bytes,
-        can_fence=load_fence() is not None,
+        can_fence=fence is not None,
+        fence_problem=problem,
     )
     deadline = time.monotonic() + LINGER_S
     while True:
         report = examine(gather(config, connection, order.control), wishes, fenced)
-        lingers = report.evidence["there"]["port"] == "refused" and report.finding.name == ANSWERS
+        unclear = report.finding.name in (ANSWERS, UNREACHABLE)
+        lingers = report.evidence["there"]["port"] == "refused" and unclear
         if not lingers or time.monotonic() > deadline:
             return report
         time.sleep(0.1)
@@ -98,6 +108,7 @@ def take_over(config: NodeConfig, order: Order) -> Takeover:
             # An earlier one was interrupted, or this is a second one: what is left is to serve.
             serve(config, connection)
             takeover.done("serving")
+            takeover.waiting = describe_waiting(config, connection)
             return takeover
         if not try_lock(connection, GRANT):
             raise RefusedError(
@@ -107,6 +118,7 @@ def take_over(config: NodeConfig, order: Order) -> Takeover:
             _check(config, connection, order, takeover)
             with _grant_of_peer(config, takeover):
                 _promote(config, connection, order, takeover)
+            takeover.waiting = describe_waiting(config, connection)
         finally:
             if not connection.closed:
                 unlock(connection, GRANT)
@@ -131,9 +143,9 @@ def _check(config: NodeConfig, connection: Connection, order: Order, takeover: T
 
 
 def _switch_off(config: NodeConfig) -> None:
-    fence = load_fence()
+    fence, problem = find_fence()
     if fence is None:
-        raise BackupHaError("The fence has been removed meanwhile.")
+        raise BackupHaError(problem or "The fence has been removed meanwhile.")
     advance("fence")
     switch_off(fence, config)
 

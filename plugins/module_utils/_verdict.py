@@ -29,6 +29,7 @@ from ._config import AGENT_UNIT, ENDPOINT_UNIT, slot_name
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
 from ._protection_health import idle_agents, protection_reasons
+from ._silence import describe_silence, is_silent
 from ._standby_health import fork_of, secondary_reasons
 from ._timeline import describe_outvoted, go_on_outvoted
 
@@ -52,12 +53,14 @@ class Verdict:
 
 
 def judge(cluster: str, nodes: dict[str, dict[str, Any] | None]) -> Verdict:
-    """``nodes`` maps each node's name to its observation (observe_node()), or None when it did not answer."""
-    nodes = {name: node or None for name, node in nodes.items()}
+    """``nodes`` maps each node's name to its observation (observe_node()); to None or to ``silence``, how the attempt
+    to look at it ended, when there is none."""
+    silent = {name: describe_silence(name, node) for name, node in sorted(nodes.items()) if is_silent(node)}
+    nodes = {name: None if name in silent else node for name, node in nodes.items()}
     answered = {name: node for name, node in nodes.items() if node}
-    silent = sorted(set(nodes) - set(answered))
     if not answered:
-        return Verdict(cluster, UNKNOWN, reasons=_silence(silent), next="Look at the servers and the network.")
+        reasons = list(silent.values())
+        return Verdict(cluster, UNKNOWN, reasons=reasons, next="Look at the servers and the network.")
     outside = sorted(name for name, node in answered.items() if not node["assembled"])
     if outside:
         return _unassembled(cluster, outside, answered, silent)
@@ -71,15 +74,13 @@ def judge(cluster: str, nodes: dict[str, dict[str, Any] | None]) -> Verdict:
             reasons=[f"{' and '.join(writers)} both accept writes."],
             next="Stop the primary target on the node whose data you give up: systemctl stop backup-ha-primary.target",
         )
-    return _with_writer(cluster, nodes, writers[0]) if writers else _without_writer(cluster, nodes, silent)
+    return _with_writer(cluster, nodes, writers[0], silent) if writers else _without_writer(cluster, nodes, silent)
 
 
-def _silence(silent: list[str]) -> list[str]:
-    return [f"{name} does not answer over SSH." for name in silent]
-
-
-def _unassembled(cluster: str, outside: list[str], answered: dict[str, dict[str, Any]], silent: list[str]) -> Verdict:
-    reasons = [f"{name} is no node of a cluster yet." for name in outside] + _silence(silent)
+def _unassembled(
+    cluster: str, outside: list[str], answered: dict[str, dict[str, Any]], silent: dict[str, str]
+) -> Verdict:
+    reasons = [f"{name} is no node of a cluster yet." for name in outside] + list(silent.values())
     writers = [name for name, node in answered.items() if node["assembled"] and node["role"] == "primary"]
     return Verdict(
         cluster,
@@ -101,18 +102,18 @@ def _unpaired(cluster: str, writers: list[str]) -> Verdict:
     return Verdict(cluster, UNASSEMBLED, reasons=[reason], next="ansible-playbook duet.backup_ha.assemble")
 
 
-def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: list[str]) -> Verdict:
+def _without_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], silent: dict[str, str]) -> Verdict:
     reasons = [f"No node that answers accepts writes: {', '.join(_state(n, o) for n, o in nodes.items() if o)}."]
     reasons += [f"{name} waits: {node['waits']}." for name, node in nodes.items() if node and node.get("waits")]
     reasons += [said for name, node in nodes.items() if node for said in describe_too_small(name, node["postgresql"])]
-    reasons += _outvoted_reasons(nodes) + _silence(silent) + _operation_reasons(nodes)
+    reasons += _outvoted_reasons(nodes) + list(silent.values()) + _operation_reasons(nodes)
     followed = _followed_node(nodes)
     if followed in silent:
         reasons.append(f"The secondary still streams from {followed}: it serves, and only this control node misses it.")
         return Verdict(cluster, DEGRADED, primary=followed, reasons=reasons, next=f"Look at SSH on {followed}.")
     if silent:
         secondary = next((n for n, o in nodes.items() if o and o["role"] == "secondary"), None)
-        next_step = _next_while_silent(silent[0], secondary, nodes)
+        next_step = _next_while_silent(next(iter(silent)), secondary, nodes)
         return Verdict(cluster, FAILED, secondary=secondary, reasons=reasons, next=next_step)
     return Verdict(cluster, FAILED, reasons=reasons, next=_next_without_writer(nodes))
 
@@ -170,11 +171,14 @@ def _followed_node(nodes: dict[str, dict[str, Any] | None]) -> str | None:
     return None
 
 
-def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary: str) -> Verdict:
+def _with_writer(
+    cluster: str, nodes: dict[str, dict[str, Any] | None], primary: str, silent: dict[str, str]
+) -> Verdict:
     secondary = next((name for name in nodes if name != primary), None)
     writer = nodes[primary] or {}
     broken = _service_reasons(primary, writer)
-    weak = secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None)
+    why = silent.get(secondary or "", "")
+    weak = secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None, why)
     if secondary and nodes[secondary]:
         weak += rejoin_reasons(secondary, nodes[secondary] or {}, _needs_rejoin(primary, secondary, nodes))
     weak += protection_reasons(primary, nodes) + _operation_reasons(nodes) + _version_reasons(nodes)

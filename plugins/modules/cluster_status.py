@@ -20,8 +20,8 @@ description:
     answered.
 options:
   clusters:
-    description: For each cluster's name, a dictionary of its nodes' names and observations; an empty one for a
-      silent node.
+    description: For each cluster's name, a dictionary of its nodes' names and observations; for a
+      silent node C(silence), the C(msg) and C(unreachable) of the task that looked.
     type: dict
     required: true
   output:

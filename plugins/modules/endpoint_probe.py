@@ -55,6 +55,10 @@ attempts:
   description: How many attempts it took.
   returned: success, outside check mode
   type: int
+waiting:
+  description: Sentences while no commit is acknowledged, because the secondary is away.
+  returned: success, outside check mode
+  type: str
 outcome:
   description: V(refused) when nothing was changed, else V(failed).
   returned: failure

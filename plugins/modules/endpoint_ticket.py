@@ -43,6 +43,11 @@ workload:
   description: What is wrong with the workload, as a sentence; empty when it works or has no probe.
   returned: success, outside check mode
   type: str
+waiting:
+  description: Sentences while no commit is acknowledged, because the secondary is away; what is wrong with the workload
+    is said here then.
+  returned: success, outside check mode
+  type: str
 port:
   description: The port of the primary's PostgreSQL.
   returned: success, outside check mode
@@ -72,6 +77,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import TLS_DIRECTORY, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._database import issue_ticket
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
+from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import connect_local
+from ansible_collections.duet.backup_ha.plugins.module_utils._protection import describe_waiting
 from ansible_collections.duet.backup_ha.plugins.module_utils._workload import ask_workload
 
 
@@ -81,10 +88,14 @@ def body(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False}
     certificate = (TLS_DIRECTORY / "ca.crt").read_text(encoding="ascii")
     problem = ask_workload(config)
+    with connect_local(config.postgresql) as connection:
+        waiting = describe_waiting(config, connection)
     return {
         "changed": False,
         "ca_certificate": certificate,
-        "workload": problem,
+        # A backup server whose commits wait does not work, and that is as it was wanted.
+        "workload": "" if waiting else problem,
+        "waiting": f"{waiting} {problem}".strip() if waiting else "",
         "port": config.postgresql.port,
         **issue_ticket(config.postgresql),
     }

@@ -166,8 +166,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     takeover = take_over(config, order)
-    said = describe(takeover.report) if takeover.report else [f"{config.node} was the primary already."]
-    return {**takeover.as_dict(), "outcome": "done", "said": said}
+    return {**takeover.as_dict(), "outcome": "done", "said": takeover.said(config.node)}
 
 
 def main() -> None:

@@ -87,6 +87,19 @@ backups:
   returned: success
   type: list
   elements: str
+outcome:
+  description: V(failed).
+  returned: failure
+  type: str
+reasons:
+  description: Why it failed, as sentences.
+  returned: failure
+  type: list
+  elements: str
+duration:
+  description: How many seconds the module took.
+  returned: success
+  type: float
 """
 
 import grp

@@ -215,6 +215,7 @@ node:
             protected: {type: bool, description: Whether commits wait.}
             since: {type: float, description: "Since when, in epoch seconds."}
             why: {type: str, description: Why.}
+        waiting: {type: str, description: "A sentence while no commit is acknowledged, because the secondary is away."}
     rejoin:
       description: How this node rejoins by itself when it can't follow; missing on a server that is no node.
       type: dict

@@ -18,8 +18,8 @@ HEAD = """# What was broken, when, and what came of it
 Written by `make faults` from its own runs; nothing here is typed by hand. Each row is one run on real servers: the
 fault strikes within a millisecond or two after the node has written the step into its record of the operation. Then
 power and network come back, the same playbook runs again, and a client outside, which has been writing all along, is
-asked what it saw. Every row has passed: never two writers, nothing acknowledged lost (after a failover: nothing beyond
-the announced loss), both nodes streaming, the endpoint on one node.
+asked what it saw. Every row has passed: never two writers, nothing acknowledged lost (after a failover without
+synchronous commits: nothing beyond the announced loss), both nodes streaming, the endpoint on one node.
 
 - *first run*: how the interrupted playbook ended. *Silent* is a control process that was killed.
 - *by itself*: whether somebody served again before the playbook ran a second time.

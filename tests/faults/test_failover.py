@@ -13,6 +13,7 @@ from tests.faults.journal import Journal
 from tests.faults.matrix import Row, ending
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.playbook import Running
+from tests.scenarios.test_agent import wait_until_protected
 from tests.scenarios.watching import watch_over
 
 STEPS = ["promote", "serve"]
@@ -24,9 +25,23 @@ FAULTS: dict[str, Callable[[World, Running], None]] = {
 }
 
 
+# How commits are acknowledged: with the secondary none may be lost that a client outside was told of.
+MODES = {"failover": "off", "failover, synchronous": "preferred"}
+
+
+def let_commits(cluster: Cluster, mode: str) -> None:
+    lab, primary = cluster.lab, cluster.primary
+    if lab.sh(primary, f'grep \'"synchronous": "{mode}"\' /etc/backup-ha/node.json', check=False) == "":
+        lab.play("assemble", "-e", f"backup_ha_synchronous={mode}").check()
+    if mode != "off":
+        wait_until_protected(lab, primary)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("step", STEPS)
-def test_broken_at(cluster: Cluster, tmp_path: Path, step: str, fault: str) -> None:
+@pytest.mark.parametrize("workflow", MODES)
+def test_broken_at(cluster: Cluster, tmp_path: Path, workflow: str, step: str, fault: str) -> None:
+    let_commits(cluster, MODES[workflow])
     watch, world, lab = watch_over(cluster, tmp_path), World.of(cluster), cluster.lab
     primary, secondary = cluster.primary, cluster.secondary
     journal, began = Journal.of(lab, secondary), time.monotonic()
@@ -49,8 +64,8 @@ def test_broken_at(cluster: Cluster, tmp_path: Path, step: str, fault: str) -> N
         world.heal()
         lab.play("rejoin").check()
         seconds = round(time.monotonic() - began, 1)
-        found.append(Row("failover", "secondary", step, fault, ending(first), served, seconds))
+        found.append(Row(workflow, "secondary", step, fault, ending(first), served, seconds))
 
-    # Replication is asynchronous: the primary may have acknowledged what it had no time to send.
-    watch.over(break_and_repair, primary=secondary, may_lose=True)
+    # Without the secondary, the primary may have acknowledged what it had no time to send.
+    watch.over(break_and_repair, primary=secondary, may_lose=MODES[workflow] == "off")
     found[0].keep()

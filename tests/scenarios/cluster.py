@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.scenarios.support import NODES, PEER, Lab, within
+from tests.scenarios.support import NODES, PEER, WAITS_FOR_NOBODY, WRITE, Lab, within
 
 SETTLE_S = 60.0
 DIRECTOR = "bacula-director.service"
@@ -43,18 +43,27 @@ def faults(lab: Lab) -> list[str]:
 
 def look(lab: Lab, node: str) -> dict[str, str]:
     """What is true on a node, by name; everything is empty on one that is off."""
-    lines = lab.sh(node, _LOOK.format(endpoint=lab.endpoint, target=TARGET, director=DIRECTOR), check=False)
+    lines = lab.sh(
+        node,
+        _LOOK.format(nobody=WAITS_FOR_NOBODY, write=WRITE, endpoint=lab.endpoint, target=TARGET, director=DIRECTOR),
+        check=False,
+    )
     found = dict(line.split("=", 1) for line in lines.splitlines())
-    return {key: found.get(key, "") for key in ("writes", "senders", "endpoint", TARGET, DIRECTOR, "operation")}
+    return {key: found.get(key, "") for key in (*_ASKED, TARGET, DIRECTOR)}
 
 
+_ASKED = ("writes", "senders", "endpoint", "operation", "wanted", "word", "timeline")
 _LOOK = """
 cd /
-ask() {{ timeout 5 runuser -u postgres -- psql -XqAt -d postgres -c "$1" 2>&1 | paste -sd' '; }}
-echo "writes=$(ask 'CREATE TEMPORARY TABLE scenario (n int); SELECT pg_is_in_recovery()')"
+{nobody}
+ask() {{ timeout 5 runuser -u postgres -- psql -XqAt -d "${{2:-postgres}}" -c "$1" 2>&1 | paste -sd' '; }}
+echo "writes=$(ask '{write}')"
 echo "senders=$(ask 'SELECT host(client_addr), state FROM pg_stat_replication')"
 echo "endpoint=$(ip -oneline address | grep -o ' {endpoint}/')"
 for unit in {target} {director}; do echo "$unit=$(systemctl is-active $unit)"; done
+echo "wanted=$(grep -o '"synchronous": "[a-z]*' /etc/backup-ha/node.json | cut -d'"' -f4)"
+echo "word=$(ask 'SELECT node, timeline, protected FROM backup_ha.protection ORDER BY id DESC LIMIT 1' backup_ha)"
+echo "timeline=$(ask "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int")"
 echo "operation=$(cat /var/lib/backup-ha/operation.json 2>/dev/null)"
 """
 
@@ -77,6 +86,9 @@ def _faults(lab: Lab, states: dict[str, dict[str, str]]) -> list[str]:
         found.append(f"the secondary {secondary} has the endpoint")
     if states[primary]["senders"] != f"{lab.address(secondary)}|streaming":
         found.append(f"{primary} sends WAL to {states[primary]['senders'] or 'nobody'}")
+    seen = states[primary]
+    if seen["wanted"] in ("preferred", "required") and seen["word"] != f"{primary}|{seen['timeline']}|t":
+        found.append(f"commits on {primary} do not wait for {secondary}: {seen['word']}")
     return found
 
 

@@ -34,6 +34,8 @@ ON_SERVERS = [
     "test_rejoin.py",
     "test_outcomes.py",
     "test_ipv6.py",
+    "test_required.py",
+    "test_full_disk.py",
     "test_molecule.py",
 ]
 FIRST_ON_CLUSTER = ["test_assemble_blank.py", "test_snapshot.py", "test_status.py"]

@@ -28,7 +28,11 @@ NODES = ("node1", "node2")
 PEER = {"node1": "node2", "node2": "node1"}
 UNIT = "postgresql@15-main"
 DATA = "/var/lib/postgresql/15/main"
+# A scenario's own questions and rows do not wait for the secondary, which it may have switched off.
+WAITS_FOR_NOBODY = "export PGOPTIONS='-c synchronous_commit=local'"
 SSH_DEADLINE_S = 30.0
+# Ends with `f` on a writer, whether or not commits there wait for the secondary.
+WRITE = "SET synchronous_commit = local; CREATE TEMPORARY TABLE scenario (n int); SELECT pg_is_in_recovery()"
 TIMED_OUT = "msg: 'Task failed: Timed out after"
 
 
@@ -145,7 +149,7 @@ class Lab:
     def sql(self, host: str, statements: str, database: str = "postgres") -> str:
         """Run statements as PostgreSQL's administrator on a server and return bare rows."""
         script = f"runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 -d {database} <<'SQL'\n{statements}\nSQL"
-        return self.sh(host, f"cd /\n{script}")
+        return self.sh(host, f"cd /\n{WAITS_FOR_NOBODY}\n{script}")
 
     def snapshot(self, *hosts: str) -> dict[str, snapshot.Snapshot]:
         """Everything on the servers that a playbook could change."""
@@ -193,8 +197,7 @@ class Lab:
 
     def accepts_writes(self, node: str) -> bool:
         """A row can be written there. False when PostgreSQL does not answer or refuses."""
-        statement = "CREATE TEMPORARY TABLE scenario (n int); SELECT pg_is_in_recovery()"
-        script = f"cd /; timeout 5 runuser -u postgres -- psql -XqAt -d postgres -c '{statement}'"
+        script = f"cd /; timeout 5 runuser -u postgres -- psql -XqAt -d postgres -c '{WRITE}'"
         return self.sh(node, script, check=False).endswith("f")
 
     def writers(self, nodes: Iterable[str] = NODES) -> list[str]:
@@ -228,6 +231,10 @@ class Lab:
         self.podman("start", node)
         probe = f"exec 3<>/dev/tcp/{self.address(node)}/22"
         within(SSH_DEADLINE_S, lambda: run("bash", "-c", f"{probe} && echo yes", check=False), f"SSH on {node}")
+
+    def cut_one_way(self, sender: str) -> None:
+        """Nothing of what a node sends arrives at the other one, which is heard as before."""
+        self.sh(PEER[sender], f"iptables -I INPUT -s {self.address(sender)} -j DROP")
 
     def cut_link(self) -> None:
         """Part the two nodes from each other, and from nobody else."""

@@ -69,6 +69,14 @@ def test_alone_after_a_while_and_protected_again(protected: Cluster) -> None:
     protected.settle(primary)
 
 
+def test_it_can_be_switched_off(protected: Cluster) -> None:
+    lab, primary = protected.lab, protected.primary
+    lab.play("assemble", "-e", "backup_ha_synchronous=off").check()
+    within(10, lambda: not lab.sql(primary, "SHOW synchronous_standby_names"), "commits wait for nobody")
+    assert not is_protected(lab, primary)
+    assert lab.play("status").check().verdict == "healthy"
+
+
 def test_a_switchover_takes_the_protection_along(protected: Cluster, tmp_path: Path) -> None:
     lab, new = protected.lab, protected.secondary
     assert watch_over(protected, tmp_path).over(lambda: lab.play("switchover").check(), new) == new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.support import DATA, UNIT, Lab
+from tests.scenarios.support import DATA, UNIT, Lab, within
 from tests.scenarios.taking_over import DONE, HISTORY, failover, never_writes, refused, serves, sure, take_back
 from tests.scenarios.watching import watch_over
 
@@ -68,6 +69,51 @@ def test_refused_while_somebody_has_the_endpoint(cluster: Cluster) -> None:
     cluster.settle(cluster.primary)
 
 
+@contextmanager
+def rejected(lab: Lab, primary: str, secondary: str, answer: str) -> Iterator[None]:
+    """The primary serves everybody but the secondary, whose connections its firewall rejects, and to whom it hides that
+    it has the endpoint. Pings are answered."""
+    rule = f"INPUT -s {lab.address(secondary)} -p tcp --dport 5432 -j REJECT --reject-with {answer}"
+    lab.sh(primary, f"iptables -I {rule}; arptables -I INPUT -d {lab.endpoint} -j DROP")
+    lab.sh(secondary, f"ip neigh flush to {lab.endpoint}")
+    kill = "runuser -u postgres -- psql -XAtqc 'SELECT pg_terminate_backend(pid) FROM pg_stat_replication'"
+    lab.sh(primary, f"cd /; {kill}")
+    try:
+        yield
+    finally:
+        lab.sh(primary, "iptables -F; arptables -F")
+
+
+@pytest.mark.parametrize("answer", ["icmp-port-unreachable", "icmp-host-prohibited", "tcp-reset"])
+def test_a_firewall_that_rejects_is_no_proof(cluster: Cluster, answer: str) -> None:
+    lab, primary, secondary = cluster.lab, cluster.primary, cluster.secondary
+    with rejected(lab, primary, secondary, answer):
+        said = refused(lab, secondary, "--yes")
+        assert f"{primary} is silent" in said and "--primary-is-off" in said, said
+        assert "a firewall could do as well" in said or answer != "tcp-reset", said
+        assert "answers ping" in refused(lab, secondary, "--yes", "--primary-is-off")
+        assert lab.writers() == [primary]
+    cluster.settle(primary)
+
+
+def test_the_word_of_an_agent_that_is_stuck_is_not_believed(cluster: Cluster) -> None:
+    """It said that PostgreSQL is down, and stands still since; the primary came back and is a writer again."""
+    lab, primary, secondary = cluster.lab, cluster.primary, cluster.secondary
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5"
+    agent = "$(systemctl show -P MainPID backup-ha-agent.service)"
+    lab.sh(primary, f"systemctl stop {UNIT}")
+    within(10, lambda: lab.sql(secondary, held) == "1", "the agent says so")
+    lab.sh(primary, f"kill -STOP {agent}; systemctl start {UNIT}")
+    try:
+        within(30, lambda: lab.accepts_writes(primary), "the primary has resumed")
+        assert lab.sql(secondary, held) == "0", "whoever resumes ends the word"
+        with rejected(lab, primary, secondary, "tcp-reset"):
+            assert "is silent" in refused(lab, secondary, "--yes")
+    finally:
+        lab.sh(primary, f"kill -CONT {agent}", check=False)
+    cluster.settle(primary)
+
+
 def test_a_stopped_server_is_proof_and_nothing_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     """PostgreSQL is stopped on a server that lives: the secondary sees that, and has everything."""
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
@@ -75,7 +121,7 @@ def test_a_stopped_server_is_proof_and_nothing_is_lost(cluster: Cluster, tmp_pat
     def fail_over() -> None:
         lab.sh(old, f"systemctl stop {UNIT}")
         said = refused(lab, new)
-        assert "no PostgreSQL listens there" in said and "backup-ha failover --yes" in said
+        assert "says that no PostgreSQL runs there" in said and "backup-ha failover --yes" in said
         answer = failover(lab, new, "--yes", "--json")
         assert answer.code == DONE, answer
         assert answer.document["outcome"] == "done" and answer.document["finding"]["name"] == "proven_down"
@@ -94,6 +140,7 @@ def test_a_dead_machine_needs_a_word_and_never_writes_again(cluster: Cluster) ->
     lab.power_off(old)
     said = refused(lab, new, "--yes")
     assert "is silent" in said and "--primary-is-off" in said and "backup_ha_fence" in said
+    time.sleep(11)  # by now it may have gone on without the secondary
     assert "can't be known" in refused(lab, new, "--primary-is-off")
     assert "Nothing may be lost" in refused(lab, new, "--yes", "--primary-is-off", "--max-loss-bytes 0")
     assert failover(lab, new, "--yes", "--primary-is-off").code == DONE

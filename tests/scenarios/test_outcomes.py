@@ -194,3 +194,21 @@ def test_failed_and_refused_when_there_are_two_clusters(cluster: Cluster) -> Non
     finally:
         lab.sql(cluster.primary, "ALTER TABLE backup_ha.away RENAME TO file", "backup_ha")
     assert cluster.settle() == cluster.primary
+
+
+def test_in_doubt_when_both_nodes_are_lost_in_the_middle(cluster: Cluster) -> None:
+    """Nobody is left whom a playbook could ask, or that could judge; what was said beforehand counts."""
+    lab = cluster.lab
+    running = lab.start("switchover")
+    running.await_task("Hand over")
+    for node in (cluster.primary, cluster.secondary):
+        lab.power_off(node)
+    outcome = running.wait(120)
+    found = outcome.stats[CLUSTER]
+    assert outcome.code != 0 and found["outcome"] == "in_doubt", (found, str(outcome))
+    assert found["reasons"] and found["primary"] is found["secondary"] is None, found
+    for node in (cluster.primary, cluster.secondary):
+        lab.power_on(node)
+    lab.forget_connections()
+    lab.play("switchover").check()
+    cluster.settle()

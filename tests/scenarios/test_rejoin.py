@@ -193,7 +193,8 @@ def test_nobody_follows_a_node_that_does_not_answer(cluster: Cluster) -> None:
     cluster.settle(cluster.primary)
 
 
-def test_a_secondary_whose_wal_the_primary_has_not_kept_becomes_a_fresh_copy(cluster: Cluster) -> None:
+def lose_wal(cluster: Cluster) -> None:
+    """The secondary was away, and the primary has not kept the WAL that it needs."""
     lab, node = cluster.lab, cluster.secondary
     keep = "ALTER SYSTEM {} max_slot_wal_keep_size{}"
     lab.sh(node, f"systemctl stop {UNIT}")
@@ -207,6 +208,11 @@ def test_a_secondary_whose_wal_the_primary_has_not_kept_becomes_a_fresh_copy(clu
     lab.sql(cluster.primary, keep.format("RESET", ""))
     lab.sql(cluster.primary, "SELECT pg_reload_conf()")
     lab.sh(node, f"systemctl start {UNIT}")
+
+
+def test_a_secondary_whose_wal_the_primary_has_not_kept_becomes_a_fresh_copy(cluster: Cluster) -> None:
+    lab, node = cluster.lab, cluster.secondary
+    lose_wal(cluster)
     status = lab.play("status")
     assert status.verdict == "degraded" and "needs a fresh copy" in status.said, status
     assert "duet.backup_ha.rejoin" in status.said, status

@@ -32,6 +32,7 @@ def silent() -> Evidence:
             "too_small": [],
             "outvoted": None,
             "was_primary": False,
+            "told_down": False,
             "began_to_take_over": False,
             "streamed": True,
             "synchronous": False,
@@ -54,8 +55,13 @@ def changed(evidence: Evidence, **parts: dict[str, Any]) -> Evidence:
 
 
 def refused() -> Evidence:
-    """The old primary's server answers that no PostgreSQL listens."""
+    """Connections to the old primary's PostgreSQL are refused, by its kernel or by a firewall."""
     return changed(silent(), there={"port": "refused", "ping": True})
+
+
+def down() -> Evidence:
+    """The old primary's agent says that no PostgreSQL runs there."""
+    return changed(refused(), local={"told_down": True})
 
 
 def standby(lsn: str = RECEIVED, timeline: int = 3, system: str = worlds.SYSTEM) -> Evidence:

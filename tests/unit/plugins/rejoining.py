@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _clone, _rejoin, _rejoin_facts
+from ansible_collections.duet.backup_ha.plugins.module_utils import (
+    _clone,
+    _fresh_copy,
+    _rejoin,
+    _rejoin_facts,
+    _streaming,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import (
     RefusedError,
@@ -41,6 +48,7 @@ class Stage:
         self.recovery_timeline = 1
         self.rewind_fails = ""
         self.copy_refused = False
+        self.needed, self.old_bytes = GIB, 0
         self.recovering = True
         self.receives = 2
         self.kept: Path | None = None
@@ -53,9 +61,10 @@ class Stage:
         monkeypatch.setattr(_clone, "plan_clone", self.plan_clone)
         monkeypatch.setattr(_clone, "clone", lambda _config, steps, _timeout: self.did("copy " + " ".join(steps)))
         for name, function in (self._answers() | self._acts()).items():
-            for module in (_rejoin, _rejoin_facts):
+            for module in (_fresh_copy, _rejoin, _rejoin_facts, _streaming):
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, function)
+        monkeypatch.setattr(shutil, "rmtree", lambda _directory: self.did("remove"))
         monkeypatch.setattr(Path, "exists", lambda _path: True)
         monkeypatch.setattr(Session, "execute", self.execute, raising=False)
 
@@ -93,6 +102,9 @@ class Stage:
             "clear_unusable": lambda: self.mark(False),
             "rewind": self.rewind,
             "systemctl": self.stop,
+            "size_of": lambda _directory: self.old_bytes,
+            "free_bytes": lambda _directory: 1,
+            "begin_to_abstain": lambda: None,
             "forget_having_been_primary": lambda: self.did("forget"),
             "write_standby_signal": lambda _server: self.did("standby.signal"),
             "start_server": self.start,
@@ -143,9 +155,9 @@ class Stage:
         self.did("rewind")
         return self.rewind_fails
 
-    def plan_clone(self, _local: object, _primary: object, erase: bool) -> list[str]:
+    def plan_clone(self, local: dict[str, Any], _primary: object, erase: bool) -> list[str]:
         assert erase
-        if self.copy_refused and (not self.running or self.marked):
+        if self.copy_refused and (not self.running or self.marked) and local["free_bytes"] < self.needed:
             raise RefusedError("Nothing was changed.", ["1.0 GiB are needed for the copy, 1 B are free."])
         return ["create_slot", "copy", "stop", "swap", "start"]
 

@@ -9,7 +9,7 @@ from ansible_collections.duet.backup_ha.plugins.action import endpoint_probe
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
 from ansible_collections.duet.backup_ha.tests.unit.plugins.action.test_actions import action
 
-TICKET = {"port": 5433, "password": "secret", "timeline": 3, "ca_certificate": "PEM", "workload": ""}
+TICKET = {"port": 5433, "password": "secret", "timeline": 3, "ca_certificate": "PEM", "workload": "", "waiting": ""}
 
 
 class Proof(endpoint_probe.ActionModule):
@@ -40,6 +40,11 @@ def prove(monkeypatch: pytest.MonkeyPatch, ticket: dict[str, Any], problem: str 
 def test_both_work(monkeypatch: pytest.MonkeyPatch) -> None:
     result = prove(monkeypatch, TICKET)
     assert (result["changed"], result["timeline"], result.get("failed")) == (False, 3, None)
+
+
+def test_commits_that_wait_are_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = prove(monkeypatch, {**TICKET, "waiting": "Commits wait until node2 is back."})
+    assert (result["waiting"], result.get("failed")) == ("Commits wait until node2 is back.", None)
 
 
 @pytest.mark.parametrize(

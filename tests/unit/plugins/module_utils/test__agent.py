@@ -12,12 +12,14 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _agent, _endpoint
 from ansible_collections.duet.backup_ha.plugins.module_utils._agent_decision import Peer
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Endpoint
+from ansible_collections.duet.backup_ha.plugins.module_utils._down_word import DownWord
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
 ENDPOINT = Endpoint("198.18.0.10", 24, "eth0", "")
 PROTECTED = {
     "recovering": False,
+    "heard": None,
     "setting": '"node2"',
     "written": "0/5000000",
     "timeline": 3,
@@ -34,6 +36,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[Any] = []
+        self.words: list[str] = []
         self.found: dict[str, Any] = dict(PROTECTED)
         self.stops = True
         self.busy = False
@@ -58,11 +61,15 @@ class Stage:
             "stop_fast": lambda _server, _timeout: self.stop("stop", self.stops),
             "stop_at_once": lambda _server, _timeout: self.stop("stop at once", False),
             "start": lambda _server: self.events.append("start"),
+            "note_heard": lambda at: self.events.append(("heard", at)),
             "say": lambda _line: None,
+            "end_given_up": lambda _session, port: self.words.append(f"given up on {port}"),
         }
         for name, function in replaced.items():
             monkeypatch.setattr(_agent, name, function)
         monkeypatch.setattr(_endpoint, "delete", lambda _endpoint: self.events.append("endpoint"))
+        for verb in ("give", "take_back"):
+            monkeypatch.setattr(DownWord, verb, lambda _self, verb=verb: self.words.append(verb))
         self.session = session
         self.agent = _agent.Agent(CONFIG)
 
@@ -108,6 +115,30 @@ def test_a_standby_gives_no_word(stage: Stage) -> None:
     stage.agent.once()
     assert stage.events == [("setting", False)]
     assert stage.looked_closer == ("secondary", stage.session)
+
+
+def test_a_standby_notes_when_it_last_heard_from_its_primary(stage: Stage) -> None:
+    stage.found.update(recovering=True, timeline=None, setting="")
+    stage.agent.once()
+    assert stage.events == []
+    stage.found.update(heard=1000.5)
+    stage.agent.once()
+    assert stage.events == [("heard", 1000.5)]
+
+
+def test_what_is_begun_goes_on_sooner(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stage.agent.once() == _agent.NEXT_STEP_S, "something was done"
+    stage.found.update(setting="", protected=False)
+    assert stage.agent.once() == _agent.PASS_S
+    stage.agent._checkpoint, stage.agent._timeline, stage.busy = stage.session, 3, True
+    assert stage.agent.once() == _agent.NEXT_STEP_S, "a checkpoint is on its way"
+    stage.found.update(setting='"node2"')
+
+    def fail(*_arguments: object) -> None:
+        raise BackupHaError("The disk is full.")
+
+    monkeypatch.setattr(_agent, "give_word", fail)
+    assert stage.agent.once() == _agent.PASS_S, "what fails is not tried more often"
 
 
 def test_whoever_was_outvoted_forgets_and_stops_after_the_address_is_gone(stage: Stage) -> None:
@@ -207,3 +238,25 @@ def test_a_witness(
     monkeypatch.setattr(_agent, "run", lambda _argv, **_options: pings)
     monkeypatch.setattr(_endpoint, "probe", probe)
     assert _agent.answers(address, ENDPOINT) is there
+
+
+def test_while_the_server_does_not_answer_the_other_node_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_server: object) -> None:
+        raise UnreachableError("The local PostgreSQL does not answer.")
+
+    stage.agent.once()
+    monkeypatch.setattr(_agent, "connect_cluster_database", nobody)
+    stage.agent._forget_sessions()
+    stage.agent.once()
+    assert stage.words == ["take_back", "give"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "state", "looks"), [('"node2"', None, 1), ("", None, 0), ('"node2"', "streaming", 0)]
+)
+def test_clients_that_gave_up_are_looked_for_while_commits_wait_for_nobody(
+    stage: Stage, setting: str, state: str | None, looks: int
+) -> None:
+    stage.found.update(setting=setting, state=state)
+    stage.agent.once()
+    assert stage.words.count("given up on 5432") == looks

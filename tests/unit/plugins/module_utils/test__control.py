@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils._control import WRITER_STATES, parse_control_data
+from ansible_collections.duet.backup_ha.plugins.module_utils._control import parse_control_data
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
 
 # PostgreSQL 15 on Debian 12, a primary.
@@ -72,23 +72,21 @@ def test_checksums_and_hints() -> None:
     assert control.checksums and not control.wal_log_hints
 
 
-# Whether a server in this state was the writer, and whether its last record is a writer's shutdown checkpoint.
+# Whether the last record of a server in this state is a writer's shutdown checkpoint.
 @pytest.mark.parametrize(
-    ("state", "writer", "clean"),
+    ("state", "clean"),
     [
-        ("starting up", False, False),
-        ("shut down", True, True),
-        ("shut down in recovery", False, False),
-        ("shutting down", True, False),
-        ("in crash recovery", True, False),
-        ("in archive recovery", False, False),
-        ("in production", True, False),
+        ("starting up", False),
+        ("shut down", True),
+        ("shut down in recovery", False),
+        ("shutting down", False),
+        ("in crash recovery", False),
+        ("in archive recovery", False),
+        ("in production", False),
     ],
 )
-def test_states(state: str, writer: bool, clean: bool) -> None:
-    control = parse_control_data(in_state(state))
-    assert (control.was_writer, control.stopped_cleanly_as_writer) == (writer, clean)
-    assert (state in WRITER_STATES) is writer
+def test_states(state: str, clean: bool) -> None:
+    assert parse_control_data(in_state(state)).stopped_cleanly_as_writer is clean
 
 
 @pytest.mark.parametrize(

@@ -65,18 +65,6 @@ def test_what_the_control_node_sees(listener: int) -> None:
     assert found == {"port": "open", "endpoint_port": "refused"}
 
 
-@pytest.mark.parametrize(
-    ("timeline", "lsn", "name"),
-    [
-        (1, 0, "000000010000000000000000"),
-        (3, 0x1_0000_0000, "0000000300000000000000FF"),
-        (16, 0x1_0000_0001, "000000100000000100000000"),
-    ],
-)
-def test_names_of_segments(timeline: int, lsn: int, name: str) -> None:
-    assert _evidence.segment_name(timeline, lsn, 16 * 1024 * 1024) == name
-
-
 def test_when_wal_was_written(tmp_path: Path) -> None:
     path = tmp_path / "pg_wal" / "000000030000000000000003"
     path.parent.mkdir()
@@ -84,6 +72,8 @@ def test_when_wal_was_written(tmp_path: Path) -> None:
     os.utime(path, (1000.0, 1000.0))
     size = 16 * 1024 * 1024
     assert _evidence._written(str(tmp_path), 3, "0/3500000", size) == 1000.0
+    assert _evidence._written(str(tmp_path), 3, "0/4000000", size) == 1000.0, "the byte before is what was written"
+    assert _evidence._written(str(tmp_path), 3, "0/0", size) is None
     assert _evidence._written(str(tmp_path), 2, "0/3500000", size) is None
     assert _evidence._written(str(tmp_path), None, "0/3500000", size) is None
     assert _evidence._written(str(tmp_path), 3, None, size) is None
@@ -102,13 +92,15 @@ class World:
         self.peer: Exception | bool = UnreachableError("PostgreSQL on node2 does not answer: timed out")
         self.ports: dict[str, str] = {}
         self.held_here = False
+        self.told_down = False
         self.word: dict[str, Any] | None = None
         replaced: dict[str, Any] = {
             "observe_replication": lambda _session: self.facts,
             "one": self.one,
             "read_word": lambda _config: self.word,
             "has_cluster_database": lambda _session: True,
-            "was_primary": lambda: False,
+            "was_primary": lambda _timeline: False,
+            "peer_says_down": lambda _session: self.told_down,
             "read_operation": lambda: None,
             "control_data": lambda _server: ControlData("in archive recovery", "0/3000028", 1, "7", False, True),
             "find_outvoter": lambda *_arguments: None,
@@ -192,6 +184,9 @@ def test_when_the_primary_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_evidence, "time", SimpleNamespace(time=lambda: 1000.0, monotonic=time.monotonic))
     local = world.gather()["local"]
     assert (local["last_message"], local["latest_end"], local["receiver"]) == (999.8, worlds.LSN, "streaming")
+    world.facts["receiver"] = None
+    monkeypatch.setattr(_evidence, "last_heard", lambda: 990.0)
+    assert world.gather()["local"]["last_message"] == 990.0, "the agent remembers what the server has forgotten"
 
 
 def test_a_writer_is_not_asked_what_only_a_standby_knows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._failover import (
@@ -19,12 +19,11 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._failover import (
     judge,
 )
 from ansible_collections.duet.backup_ha.tests.unit.plugins import evidences, worlds
-from ansible_collections.duet.backup_ha.tests.unit.plugins.evidences import BEGAN, RECEIVED, Evidence, changed
-from hypothesis import given
-from hypothesis import strategies as st
+from ansible_collections.duet.backup_ha.tests.unit.plugins.evidences import BEGAN, Evidence, changed
 
 WORD = Wishes(primary_is_off=True)
 FENCE = Wishes(can_fence=True)
+BROKEN = Wishes(fence_problem="fence.json is not JSON.")
 LEFT_BEHIND = {"timeline": 4, "since": "0/3400000"}
 FINDINGS = [
     pytest.param(evidences.silent(), UNREACHABLE, "node2 gets no answer, and nobody", id="silence"),
@@ -37,10 +36,17 @@ FINDINGS = [
     pytest.param(
         evidences.seen(None), UNREACHABLE, "node2 and the control node get no answer", id="silence everywhere"
     ),
-    pytest.param(evidences.refused(), PROVEN_DOWN, "no PostgreSQL listens there", id="refused here"),
+    pytest.param(evidences.down(), PROVEN_DOWN, "says that no PostgreSQL runs there", id="its agent says so"),
+    pytest.param(evidences.refused(), UNREACHABLE, "its agent does not say that no", id="refused here"),
+    pytest.param(
+        changed(evidences.silent(), local={"told_down": True}), PROVEN_DOWN, "says that no", id="only its agent answers"
+    ),
+    pytest.param(
+        changed(evidences.down(), there={"port": "open"}), ANSWERS, "lets no session in", id="its agent is late"
+    ),
     pytest.param(evidences.standby(), PROVEN_DOWN, "answers node2 and is read-only", id="read-only"),
     pytest.param(
-        evidences.seen(None, port="refused"), PROVEN_DOWN, "answers the control node, and no", id="refused there"
+        evidences.seen(None, port="refused"), UNREACHABLE, "which a firewall could do as well", id="refused there"
     ),
     pytest.param(evidences.seen(evidences.stopped()), PROVEN_DOWN, "is stopped, as the control", id="stopped"),
     pytest.param(
@@ -62,7 +68,7 @@ FINDINGS = [
         evidences.seen(worlds.primary()), ANSWERS, "accepts writes, as the control node sees", id="a writer there"
     ),
     pytest.param(
-        changed(evidences.refused(), control={"primary": worlds.primary()}),
+        changed(evidences.down(), control={"primary": worlds.primary()}),
         ANSWERS,
         "accepts writes, as the control node sees",
         id="a writer that only refuses this node",
@@ -92,14 +98,12 @@ FINDINGS = [
         id="open there",
     ),
     pytest.param(
-        changed(evidences.refused(), endpoint={"holder": "02:00:00:00:00:01"}),
+        changed(evidences.down(), endpoint={"holder": "02:00:00:00:00:01"}),
         ANSWERS,
         "(02:00:00:00:00:01) answers for the endpoint 198.18.0.10 in node2's network",
         id="the endpoint's neighbour",
     ),
-    pytest.param(
-        changed(evidences.refused(), endpoint={"port": "open"}), ANSWERS, "from node2", id="the endpoint's port"
-    ),
+    pytest.param(changed(evidences.down(), endpoint={"port": "open"}), ANSWERS, "from node2", id="the endpoint's port"),
     pytest.param(
         evidences.seen(evidences.stopped(), endpoint_port="open"),
         ANSWERS,
@@ -107,42 +111,42 @@ FINDINGS = [
         id="the endpoint's port from outside",
     ),
     pytest.param(
-        changed(evidences.refused(), endpoint={"held_here": True}, control={"endpoint_port": "open"}),
+        changed(evidences.down(), endpoint={"held_here": True}, control={"endpoint_port": "open"}),
         PROVEN_DOWN,
-        "no PostgreSQL listens",
+        "no PostgreSQL runs",
         id="the endpoint was left here",
     ),
-    pytest.param(changed(evidences.refused(), local={"role": "primary"}), NOT_READY, "is no standby", id="primary"),
-    pytest.param(changed(evidences.refused(), local={"member": False}), NOT_READY, "never been", id="never a copy"),
-    pytest.param(changed(evidences.refused(), local={"timeline": None}), NOT_READY, "unknown", id="no timeline"),
-    pytest.param(changed(evidences.refused(), local={"replayed": None}), NOT_READY, "unknown", id="no position"),
-    pytest.param(changed(evidences.refused(), local={"paused": True}), NOT_READY, "paused on node2", id="paused"),
+    pytest.param(changed(evidences.down(), local={"role": "primary"}), NOT_READY, "is no standby", id="primary"),
+    pytest.param(changed(evidences.down(), local={"member": False}), NOT_READY, "never been", id="never a copy"),
+    pytest.param(changed(evidences.down(), local={"timeline": None}), NOT_READY, "unknown", id="no timeline"),
+    pytest.param(changed(evidences.down(), local={"replayed": None}), NOT_READY, "unknown", id="no position"),
+    pytest.param(changed(evidences.down(), local={"paused": True}), NOT_READY, "paused on node2", id="paused"),
     pytest.param(
-        changed(evidences.refused(), local={"paused": True, "too_small": ["On node2 max_connections is 50."]}),
+        changed(evidences.down(), local={"paused": True, "too_small": ["On node2 max_connections is 50."]}),
         NOT_READY,
         "max_connections is 50",
         id="a parameter too small",
     ),
     pytest.param(
-        changed(evidences.refused(), local={"was_primary": True, "streamed": False}),
+        changed(evidences.down(), local={"was_primary": True, "streamed": False}),
         NOT_READY,
         "backup-ha resume --alone",
         id="a former primary",
     ),
     pytest.param(
-        changed(evidences.refused(), local={"was_primary": True, "streamed": False, "began_to_take_over": True}),
+        changed(evidences.down(), local={"was_primary": True, "streamed": False, "began_to_take_over": True}),
         PROVEN_DOWN,
-        "no PostgreSQL listens",
+        "no PostgreSQL runs",
         id="a failover whose node lost its power in the middle",
     ),
     pytest.param(
-        changed(evidences.refused(), local={"was_primary": True}),
+        changed(evidences.down(), local={"was_primary": True}),
         PROVEN_DOWN,
-        "no PostgreSQL listens",
+        "no PostgreSQL runs",
         id="an interrupted failover",
     ),
     pytest.param(
-        changed(evidences.refused(), local={"outvoted": LEFT_BEHIND, "was_primary": True, "streamed": False}),
+        changed(evidences.down(), local={"outvoted": LEFT_BEHIND, "was_primary": True, "streamed": False}),
         NOT_READY,
         "timeline 4 of node1 began at 0/3400000 without what node2 has",
         id="a fork",
@@ -179,29 +183,39 @@ REFUSALS = [
     pytest.param(evidences.silent(), WORD, []),
     pytest.param(changed(evidences.silent(), there={"ping": True}), WORD, ["said to be off", "answers ping"]),
     pytest.param(evidences.silent(), FENCE, []),
-    pytest.param(evidences.refused(), Wishes(), []),
+    pytest.param(evidences.down(), Wishes(), []),
+    pytest.param(evidences.refused(), Wishes(), ["refused, which a firewall", "--primary-is-off"]),
+    pytest.param(evidences.refused(), WORD, ["said to be off", "answers ping"]),
+    pytest.param(changed(evidences.refused(), there={"ping": False}), WORD, []),
+    pytest.param(evidences.silent(), BROKEN, ["The fence can't be used: fence.json is not JSON.", "--primary-is-off"]),
+    pytest.param(changed(evidences.silent(), there={"port": "open"}), BROKEN, ["hangs", "fence.json is not JSON."]),
+    pytest.param(
+        changed(evidences.silent(), there={"ping": True}), replace(BROKEN, primary_is_off=True), ["fence.json is not"]
+    ),
+    pytest.param(evidences.silent(), replace(BROKEN, primary_is_off=True), []),
+    pytest.param(evidences.down(), BROKEN, []),
     pytest.param(evidences.seen(worlds.primary()), WORD, ["not gone", "duet.backup_ha.switchover"]),
     pytest.param(evidences.seen(worlds.primary()), FENCE, ["not gone"]),
     pytest.param(changed(evidences.silent(), there={"port": "open"}), WORD, ["could be a primary that hangs"]),
     pytest.param(changed(evidences.silent(), there={"port": "open"}), FENCE, []),
-    pytest.param(changed(evidences.refused(), local={"paused": True}), Wishes(True, None, True), ["paused"]),
+    pytest.param(changed(evidences.down(), local={"paused": True}), Wishes(True, None, True), ["paused"]),
     pytest.param(
-        changed(evidences.refused(), local={"latest_end": "0/4500001"}),
+        changed(evidences.down(), local={"latest_end": "0/4500001"}),
         Wishes(),
         ["at least 16777217 bytes (16.0 MiB) are missing on node2; 16777216 may be lost"],
     ),
-    pytest.param(changed(evidences.refused(), local={"latest_end": "0/4500000"}), Wishes(), []),
+    pytest.param(changed(evidences.down(), local={"latest_end": "0/4500000"}), Wishes(), []),
     pytest.param(evidences.standby(lsn="0/3500010"), Wishes(max_loss_bytes=15), ["wrote, 16 bytes", "15 may be lost"]),
     pytest.param(evidences.standby(lsn="0/3500010"), Wishes(max_loss_bytes=16), []),
-    pytest.param(evidences.refused(), Wishes(max_loss_bytes=0), ["can't be known"]),
+    pytest.param(evidences.down(), Wishes(max_loss_bytes=0), ["can't be known"]),
     pytest.param(evidences.standby(), Wishes(max_loss_bytes=0), []),
-    pytest.param(changed(evidences.refused(), local={"synchronous": True}), Wishes(), []),
+    pytest.param(changed(evidences.down(), local={"synchronous": True}), Wishes(), []),
     pytest.param(
         changed(evidences.silent(), local={"outvoted": LEFT_BEHIND}),
         Wishes(True, 2**40, True),
         ["Bring node1 back", "everything that was written there since is lost", "on node2: backup-ha resume --alone"],
     ),
-    pytest.param(changed(evidences.refused(), local={"synchronous": True, "latest_end": "0/3500001"}), Wishes(), []),
+    pytest.param(changed(evidences.down(), local={"synchronous": True, "latest_end": "0/3500001"}), Wishes(), []),
 ]
 
 
@@ -218,7 +232,7 @@ def test_refusals(evidence: Evidence, wishes: Wishes, said: list[str]) -> None:
         (evidences.silent(), FENCE, True),
         (evidences.silent(), Wishes(), False),
         (evidences.silent(), Wishes(True, None, True), False),
-        (evidences.refused(), FENCE, False),
+        (evidences.down(), FENCE, False),
         (changed(evidences.silent(), there={"port": "open"}), Wishes(True, None, True), True),
         (evidences.seen(worlds.primary()), FENCE, False),
     ],
@@ -229,61 +243,7 @@ def test_when_a_fence_is_needed(evidence: Evidence, wishes: Wishes, needed: bool
 
 def test_the_history_keeps_the_finding_and_the_word() -> None:
     assert examine(evidences.silent(), WORD).why.endswith("The operator's word: node1 is off.")
-    assert "word" not in examine(evidences.refused(), WORD).why
+    assert "word" not in examine(evidences.down(), WORD).why
     fenced = examine(evidences.silent(), WORD, fenced=True)
     assert "The fence reported that node1 is off." in fenced.why and "word" not in fenced.why
     assert describe(fenced)[0] == "The fence reported that node1 is off."
-
-
-def facts(**values: Any) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({name: st.sampled_from(choice) for name, choice in values.items()})
-
-
-PORTS = ["open", "refused", "silent"]
-NODES = [None, {}, worlds.primary(), worlds.secondary("node1"), evidences.stopped(), worlds.unassembled("node1")]
-THERE = facts(port=PORTS, session=["writer", "standby", "none"], problem=[None, "FATAL"], ping=[True, False])
-EVERYTHING = {
-    "there": THERE,
-    "endpoint": facts(held_here=[True, False], holder=[None, "02:00:00:00:00:01"], port=PORTS),
-    "control": facts(primary=NODES, port=PORTS, endpoint_port=PORTS) | st.none(),
-    "local": facts(
-        role=["secondary", "primary"],
-        member=[True, False],
-        paused=[True, False],
-        was_primary=[True, False],
-        streamed=[True, False],
-        last_message=[None, BEGAN - 1, BEGAN + 1],
-        latest_end=[None, RECEIVED, "0/9000000"],
-        synchronous=[True, False],
-    ),
-}
-WISHES = st.builds(Wishes, st.booleans(), st.sampled_from([None, 0, 1 << 40]), st.booleans())
-
-
-def a_writer_was_seen(evidence: Evidence) -> bool:
-    """Anybody's sight of a writer, said again and on its own."""
-    node = (evidence["control"] or {}).get("primary") or {}
-    sends = (evidence["local"]["last_message"] or 0) > BEGAN and evidence["there"]["session"] != "standby"
-    return evidence["there"]["session"] == "writer" or node.get("role") == "primary" or sends
-
-
-def somebody_has_the_endpoint(evidence: Evidence) -> bool:
-    ports = [evidence["endpoint"]["port"], (evidence["control"] or {}).get("endpoint_port")]
-    return not evidence["endpoint"]["held_here"] and (bool(evidence["endpoint"]["holder"]) or "open" in ports)
-
-
-@given(parts=st.fixed_dictionaries(EVERYTHING), wishes=WISHES, fenced=st.booleans())
-def test_never_while_anybody_sees_a_writer(parts: dict[str, Any], wishes: Wishes, fenced: bool) -> None:
-    evidence = {**evidences.silent(), **parts, "local": {**evidences.silent()["local"], **parts["local"]}}
-    report = examine(evidence, wishes, fenced)
-    goes = not report.refusals
-    if a_writer_was_seen(evidence):
-        assert not goes and not report.fence_needed
-    if somebody_has_the_endpoint(evidence):
-        assert not goes or report.fence_needed
-    if report.finding.name == UNREACHABLE and not report.fence_needed:
-        assert not goes or (wishes.primary_is_off and not evidence["there"]["ping"])
-    if evidence["local"]["role"] != "secondary" or not evidence["local"]["member"]:
-        assert not goes
-    assert report.finding.reasons
-    assert all(sentence[-1] in ".)" for sentence in [*report.refusals, *describe(report)])

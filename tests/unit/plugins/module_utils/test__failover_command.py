@@ -19,7 +19,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._takeover import Or
 from ansible_collections.duet.backup_ha.tests.unit.plugins import evidences
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
-DOWN = examine(evidences.refused(), Wishes())
+DOWN = examine(evidences.down(), Wishes())
 SILENT = examine(evidences.silent(), Wishes())
 
 
@@ -47,9 +47,7 @@ def test_with_a_yes_it_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert _cli.main(["failover", "--yes", "--primary-is-off", "--max-loss-bytes", "7"]) == 0
     assert command.orders == [Order(True, 7, who="alice")]
     said = capsys.readouterr().out
-    assert "no PostgreSQL listens there" in said and said.endswith(
-        f"{CONFIG.node} is the primary and has the endpoint.\n"
-    )
+    assert "no PostgreSQL runs there" in said and said.endswith(f"{CONFIG.node} is the primary and has the endpoint.\n")
 
 
 def test_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +60,7 @@ def test_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_a_second_one_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Command(monkeypatch).answer = Takeover()
     assert _cli.main(["failover", "--yes"]) == 0
-    assert capsys.readouterr().out.startswith("It was the primary already.\n")
+    assert capsys.readouterr().out.startswith(f"{CONFIG.node} was the primary already.\n")
 
 
 def test_without_a_yes_and_without_a_terminal(
@@ -73,7 +71,7 @@ def test_without_a_yes_and_without_a_terminal(
     assert _cli.main(["failover"]) == 1
     said = capsys.readouterr()
     assert command.orders == [] and said.out == ""
-    assert "no PostgreSQL listens there" in said.err and "backup-ha failover --yes" in said.err
+    assert "no PostgreSQL runs there" in said.err and "backup-ha failover --yes" in said.err
 
 
 class Terminal(io.StringIO):

@@ -135,7 +135,7 @@ def test_the_first_line_of_an_error(error: BaseException, line: str) -> None:
         (psycopg.errors.DiskFull("no space\nCONTEXT: x"), "PostgreSQL refused a statement: no space"),
         (
             psycopg.OperationalError("server closed the connection unexpectedly"),
-            "A session to PostgreSQL broke: its server ended, or the connection to it was lost.",
+            "A session to PostgreSQL broke: its server ended, or stands still, or the connection to it was lost.",
         ),
         (OSError(28, "No space left on device"), "[Errno 28] No space left on device."),
     ],

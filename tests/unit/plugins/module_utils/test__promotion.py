@@ -71,14 +71,43 @@ def test_no_start_keeps_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     assert aside == [("/nowhere", CONTROL)]
 
 
-def test_a_promotion_by_resuming_sees_the_histories_first(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("remembers", [True, False])
+def test_a_promotion_by_resuming_sees_the_histories_first(monkeypatch: pytest.MonkeyPatch, remembers: bool) -> None:
     done: list[str] = []
     monkeypatch.setattr(_promotion, "in_recovery", lambda _session: True)
     monkeypatch.setattr(_promotion, "control_data", lambda _server: CONTROL)
     for name in ("put_back_histories", "request_promotion", "wait_until_writer", "serve"):
         monkeypatch.setattr(_promotion, name, lambda *_arguments, event=name: done.append(event))
+    monkeypatch.setattr(_promotion, "was_primary", lambda: remembers)
+    monkeypatch.setattr(_promotion, "remember_being_primary", lambda _config: done.append("remember"))
     _promotion.promote_here(CONFIG, Session("node1"))  # type: ignore[arg-type]
-    assert done == ["put_back_histories", "request_promotion", "wait_until_writer", "serve"]
+    remember = ["remember"] if remembers else []
+    assert done == ["put_back_histories", *remember, "request_promotion", "wait_until_writer", "serve"]
+
+
+@pytest.mark.usefixtures("state")
+def test_whoever_has_followed_another_primary_since_was_not_the_last_one() -> None:
+    known = []
+    for timeline in (3, None, 5):
+        _promotion.remember_being_primary(CONFIG, timeline)
+        known.append([_promotion.was_primary(own) for own in (None, 2, 3, 4, 5, 6)])
+    assert known == [
+        [True, True, True, False, False, False],
+        [True, True, True, True, True, True],
+        [True, True, True, True, True, False],
+    ]
+
+
+def test_a_full_disk_takes_no_claim_away(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _content: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_promotion, "write_durably", full)
+    with pytest.raises(OSError, match="No space"):
+        _promotion.remember_being_primary(CONFIG)
+    (state / "primary.json").write_text("cut off")
+    _promotion.remember_being_primary(CONFIG, 3)
+    assert _promotion.was_primary(7), "what can't be read forbids nothing"
 
 
 @pytest.mark.usefixtures("state")

@@ -11,6 +11,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils import _protection
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import AgentConfig
 from ansible_collections.duet.backup_ha.plugins.module_utils._protection import (
     change_setting,
+    describe_waiting,
     is_lossless,
     kind_of_setting,
 )
@@ -59,6 +60,24 @@ def test_the_setting_is_written_quoted_and_told(monkeypatch: pytest.MonkeyPatch,
         change_setting(config, session, on)  # type: ignore[arg-type]
         assert path.read_text(encoding="utf-8").splitlines()[1] == f"synchronous_standby_names = {wanted}"
     assert session.said == ["SELECT pg_reload_conf()"] * 2
+
+
+@pytest.mark.parametrize(
+    ("config", "setting", "alone", "said"),
+    [
+        (REQUIRED, "ours", True, f"Commits wait until {CONFIG.peer} is back."),
+        (PREFERRED, "ours", True, f"Commits wait until {CONFIG.peer} is back, or for 10 s."),
+        (REQUIRED, "ours", False, ""),
+        (REQUIRED, "", True, ""),
+        (REQUIRED, "somebody_else", True, ""),
+    ],
+)
+def test_whether_anything_is_acknowledged(
+    monkeypatch: pytest.MonkeyPatch, config: Any, setting: str, alone: bool, said: str
+) -> None:
+    value = f'"{CONFIG.peer}"' if setting == "ours" else setting
+    monkeypatch.setattr(_protection, "one", lambda _session, query, *_more: value if "SHOW" in query else alone)
+    assert describe_waiting(config, Session()) == said  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

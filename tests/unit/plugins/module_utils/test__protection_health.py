@@ -24,7 +24,7 @@ WORD = {"node": "node1", "timeline": TIMELINE, "protected": True, "since": 1.0, 
 )
 def test_commits_that_should_wait(word: dict[str, Any] | None, said: str | None) -> None:
     nodes: dict[str, Any] = worlds.pair()
-    nodes["node1"]["protection"] = {"wanted": "preferred", "word": word}
+    nodes["node1"]["protection"] = {"wanted": "preferred", "word": word, "waiting": ""}
     found = judge("duet", nodes)
     assert (found.verdict == "healthy") is (said is None)
     assert not said or said in found.reasons[0]
@@ -37,3 +37,11 @@ def test_an_agent_that_does_not_run(node: str) -> None:
     found = judge("duet", nodes)
     assert (found.verdict, found.reasons) == ("degraded", [f"backup-ha-agent.service does not run on {node}."])
     assert found.next == f"On {node}: systemctl start backup-ha-agent.service"
+
+
+def test_commits_that_nobody_acknowledges() -> None:
+    nodes: dict[str, Any] = worlds.pair()
+    waiting = "Commits wait until node2 is back."
+    nodes["node1"]["protection"] = {"wanted": "required", "word": {**WORD, "timeline": 1}, "waiting": waiting}
+    found = judge("duet", nodes)
+    assert (found.verdict, found.reasons) == ("degraded", [f"On node1: {waiting}"])

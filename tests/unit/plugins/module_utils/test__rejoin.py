@@ -126,6 +126,20 @@ def test_no_room_for_a_planned_copy_is_a_refusal(stage: Stage) -> None:
     assert stage.events == []
 
 
+def test_what_a_rewind_left_makes_room_for_the_copy(stage: Stage) -> None:
+    stage.marked, stage.running, stage.copy_refused, stage.old_bytes = True, False, True, stage.needed
+    outcome = stage.run()
+    copy = "copy create_slot copy stop swap"
+    assert stage.events == ["stop", "remove", copy, "clear", SLOT, "forget", *BEGIN]
+    assert outcome.steps == [*COPY, "await_streaming"]
+
+
+def test_what_a_failed_rewind_left_makes_room_for_the_copy(stage: Stage) -> None:
+    stage.rewind_fails, stage.copy_refused, stage.old_bytes = "pg_rewind failed: why", True, stage.needed
+    assert "copy" in stage.run().steps
+    assert stage.events.index("keep") < stage.events.index("mark") < stage.events.index("remove")
+
+
 def test_a_slot_that_lost_its_wal_is_made_anew(stage: Stage) -> None:
     stage.slot_status = "lost"
     stage.run()

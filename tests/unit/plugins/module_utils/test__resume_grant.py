@@ -48,7 +48,8 @@ class Cluster:
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("in_recovery", "try_lock", "unlock", "promote_here", "_position"):
             monkeypatch.setattr(_resume, name, getattr(self, name.lstrip("_")))
-        monkeypatch.setattr(_resume, "was_primary", lambda: True)
+        monkeypatch.setattr(_resume, "end_down_word", lambda _session: None)
+        monkeypatch.setattr(_resume, "was_primary", lambda *_timeline: True)
         monkeypatch.setattr(_resume, "peer_abstains", lambda _session: False)
 
     def in_recovery(self, session: Session) -> bool:

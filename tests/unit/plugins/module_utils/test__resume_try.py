@@ -29,6 +29,7 @@ class Node:
         self.unreachable: Exception | None = None
         self.breaks: Exception | None = None
         self.local_lock, self.was_primary = True, True
+        self.newest_own = 1  # the timeline that it was primary on
         self.peer_abstains, self.peer_system = False, SYSTEM
         self.local = Session("node1")
         monkeypatch.setattr(_resume, "connect_peer", self.connect_peer)
@@ -37,9 +38,13 @@ class Node:
         monkeypatch.setattr(_resume, "try_lock", self.try_lock)
         monkeypatch.setattr(_resume, "peer_abstains", lambda _session: self.peer_abstains)
         monkeypatch.setattr(_resume, "unlock", lambda _session, _key: self.events.append("unlock"))
-        monkeypatch.setattr(_resume, "was_primary", lambda: self.was_primary)
+        monkeypatch.setattr(_resume, "was_primary", self.asked_to_be)
         monkeypatch.setattr(_resume, "promote_here", lambda *_arguments: self.events.append("promote"))
+        monkeypatch.setattr(_resume, "end_down_word", lambda session: self.events.append(f"end word {session.server}"))
         monkeypatch.setattr(_resume, "serve", lambda *_arguments: self.events.append("serve"))
+
+    def asked_to_be(self, timeline: int = 0) -> bool:
+        return self.was_primary and timeline <= self.newest_own
 
     def connect_peer(self, _config: object) -> Session:
         if self.unreachable:
@@ -69,7 +74,7 @@ class Node:
 def test_a_node_in_step_takes_both_locks_and_is_promoted(monkeypatch: pytest.MonkeyPatch) -> None:
     node = Node(monkeypatch)
     assert node.attempt() == "promote"
-    assert node.events == ["lock node1", "lock node2", "promote", "unlock"]
+    assert node.events == ["lock node1", "lock node2", "end word node2", "promote", "unlock"]
 
 
 def test_a_writer_serves_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +100,17 @@ def test_silence_is_waited_for_unless_somebody_gave_his_word(
     node.unreachable = SILENT
     assert node.attempt(alone) == decision
     assert ("promote" in node.events) is alone
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_node_that_has_followed_another_primary_since_is_a_secondary(
+    monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    node = Node(monkeypatch)
+    node.newest_own, node.unreachable = 0, SILENT if silent else None
+    assert node.attempt() == "follow"
+    assert "promote" not in node.events
+    assert node.attempt(alone=True) == "promote"
 
 
 @pytest.mark.parametrize(("was_primary", "decision"), [(True, "promote"), (False, "wait")])

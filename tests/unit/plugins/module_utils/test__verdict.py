@@ -88,7 +88,7 @@ TABLE = [
     pytest.param(
         both(worlds.primary(), None),
         DEGRADED,
-        ["node2 does not answer over SSH but still streams"],
+        ["node2 does not answer over SSH, but still streams"],
         "Bring node2 back",
         id="the secondary is silent and streams",
     ),

@@ -34,7 +34,7 @@ class Pair:
         monkeypatch.setattr(_resume, "connect_peer", self.connect_peer)
         monkeypatch.setattr(_resume, "observe_replication", self.position)
         monkeypatch.setattr(_resume, "peer_abstains", lambda _session: self.abstains)
-        monkeypatch.setattr(_resume, "was_primary", lambda: self.was_primary)
+        monkeypatch.setattr(_resume, "was_primary", lambda *_timeline: self.was_primary)
         monkeypatch.setattr(promote, "require_config", lambda: CONFIG)
         monkeypatch.setattr(promote, "observe_node", lambda _config: self.observed)
         monkeypatch.setattr(promote, "resume", lambda *_arguments, **_options: pytest.fail("a real attempt"))
