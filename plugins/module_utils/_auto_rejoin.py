@@ -25,7 +25,7 @@ from ._auto_rejoin_decision import (
     ended,
     find_need,
 )
-from ._auto_rejoin_record import forget_record, read_record, write_record
+from ._auto_rejoin_record import forget_record, read_record, this_start, write_record
 from ._config import REJOIN_UNIT, NodeConfig
 from ._errors import UnreachableError
 from ._events import say
@@ -111,7 +111,7 @@ def decline(config: NodeConfig, need: Need, record: Record | None) -> None:
         "has; then: backup-ha rejoin"
     )
     now = time.time()
-    write_record(ended(begun(record, need, now, boot_id()), DECLINED, now, need.refusal))
+    write_record(ended(begun(record, need, now, this_start()), DECLINED, now, need.refusal))
 
 
 class Returning:
@@ -120,7 +120,7 @@ class Returning:
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
         self._memory = Memory()
-        self._boot = boot_id()
+        self._boot = this_start()
         self._without = 0  # passes since it streamed
 
     @property

@@ -10,12 +10,12 @@ import time
 
 from ._auto_rejoin import decline, look_closer
 from ._auto_rejoin_decision import DONE, FAILED, SILENT, Need, Record, begun, ended, is_due, pause_after
-from ._auto_rejoin_record import read_record, write_record
+from ._auto_rejoin_record import read_record, this_start, write_record
 from ._config import DATABASE, NodeConfig
 from ._database import add_to_history
 from ._errors import BackupHaError, BusyError, RefusedError, UnreachableError, problem_of
 from ._events import say, told
-from ._operation import begin, boot_id, by_itself, end, identity_of_process, kept_alive
+from ._operation import begin, by_itself, end, identity_of_process, kept_alive
 from ._postgres import SessionError, connect_local, connect_peer, in_recovery, timeline_of
 from ._rejoin import rejoin
 from ._rejoin_outcome import Outcome, report
@@ -34,10 +34,10 @@ def attempt(config: NodeConfig) -> int:
     if need.refusal:
         decline(config, need, record)
         return 0
-    if not is_due(record, need, now, boot_id()):
+    if not is_due(record, need, now, this_start()):
         say("The next attempt is not due yet; backup-ha rejoin does not wait.")
         return 0
-    return _as_operation(config, begun(record, need, now, boot_id()))
+    return _as_operation(config, begun(record, need, now, this_start()))
 
 
 def _look(config: NodeConfig, record: Record | None) -> Need | None:

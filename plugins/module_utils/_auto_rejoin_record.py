@@ -31,6 +31,11 @@ def write_record(record: Record, path: Path = RECORD_PATH) -> None:
     write_durably(path, json.dumps(record.as_dict()) + "\n")
 
 
+def this_start() -> str:
+    """Of this machine, or of the container that it is: those share their host's boot."""
+    return f"{boot_id()}:{Path('/proc/1/stat').read_text(encoding='ascii').rpartition(')')[2].split()[19]}"
+
+
 def forget_record(path: Path = RECORD_PATH) -> None:
     remove_durably(path)
 
@@ -40,5 +45,5 @@ def observe_attempts(path: Path = RECORD_PATH) -> dict[str, Any] | None:
     record = read_record(path)
     if record is None:
         return None
-    pause = pause_after(record, boot_id())
+    pause = pause_after(record, this_start())
     return {**record.as_dict(), "next_at": None if pause is None else record.at + pause}

@@ -93,20 +93,28 @@ def _faults(lab: Lab, states: dict[str, dict[str, str]]) -> list[str]:
 
 
 _ALLOW = """
-python3 - <<'PYTHON'
+agent() {{ systemctl show --property ActiveState,MainPID backup-ha-agent.service; }}
+before=$(agent)
+python3 - <<'PYTHON' || exit 0
 import json
 from pathlib import Path
 path = Path("/etc/backup-ha/node.json")
 document = json.loads(path.read_text())
 before, document["agent"]["auto_rejoin"] = document["agent"]["auto_rejoin"], {allowed}
-if before is not {allowed}:
-    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\\n")
+if before is {allowed}:
+    raise SystemExit(1)
+path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\\n")
 PYTHON
+case $before in *=active*) for _ in $(seq 50); do
+    now=$(agent)
+    case $now in "$before") ;; *=active*) exit 0 ;; esac
+    sleep 0.2
+done ;; esac
 """
 
 
 def allow_rejoin(lab: Lab, allowed: bool) -> None:
-    """As with backup_ha_auto_rejoin and assemble, but at once. The agents begin anew with it."""
+    """As with backup_ha_auto_rejoin and assemble, but at once. The agents begin anew with it, and are waited for."""
     for node in NODES:
         lab.sh(node, _ALLOW.format(allowed=allowed), check=False)
 

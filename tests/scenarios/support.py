@@ -225,6 +225,11 @@ class Lab:
         pid = run("podman", "inspect", "--format", "{{.State.Pid}}", f"{self.name}-{node}").strip()
         run("nsenter", "-t", pid, "-m", "mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder)
 
+    def free_disk(self, node: str, folder: str) -> None:
+        """Take the small file system away again."""
+        pid = run("podman", "inspect", "--format", "{{.State.Pid}}", f"{self.name}-{node}").strip()
+        run("nsenter", "-t", pid, "-m", "umount", folder)
+
     def power_off(self, node: str) -> None:
         """Cut the power: nothing on the node can do anything any more."""
         self.podman("kill", node, "--signal", "KILL")

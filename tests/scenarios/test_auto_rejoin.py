@@ -196,7 +196,7 @@ def test_attempts_that_fail_become_rarer_and_end_with_a_notice(cluster: Cluster)
     assert lab.sql(node, "SELECT count(*) FROM scenario_lost", "bacula") == "5", "what only it has is gone"
     assert (postmaster_starts(lab, node), forks(lab, node)) == (starts, [])
 
-    lab.sh(node, f"umount {FORKS}")
+    lab.free_disk(node, FORKS)
     lab.play("rejoin").check()
     follows(cluster)
 

@@ -38,6 +38,11 @@ FORKED = Need(FORK, "fork on timeline 1 at 0/3000060")
 RECORD = Record(FORKED.mark, 1, RUNNING, 0.0, "boot")
 
 
+def raise_if(error: Exception | None) -> None:
+    if error:
+        raise error
+
+
 class Stage:
     """node1 runs as a standby with a fork; node2 is primary on timeline 2."""
 
@@ -73,6 +78,7 @@ class Stage:
             "write_record": self.write,
             "forget_record": lambda: self.write(None),
             "boot_id": lambda: "boot",
+            "this_start": lambda: "boot",
             "read_operation": lambda: self.operation,
             "unit_states": lambda _units: {REJOIN_UNIT: {"active": self.unit}},
             "systemctl": lambda *words: self.begun.append(" ".join(words)),
@@ -85,8 +91,7 @@ class Stage:
     def connect_peer(self, timeout: float) -> Session:
         assert timeout <= 1.0, "the agent's pass waits for it"
         self.asked += 1
-        if self.peer:
-            raise self.peer
+        raise_if(self.peer)
         return Session("node2")
 
     def one(self, _session: object, query: str, *_parameters: Any) -> Any:
@@ -225,7 +230,7 @@ def test_a_local_session_that_broke_is_the_agent_s_to_make_anew(stage: Stage, mo
 
 def test_the_record_outlives_whoever_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rejoin.json"
-    monkeypatch.setattr(_auto_rejoin_record, "boot_id", lambda: "boot")
+    monkeypatch.setattr(_auto_rejoin_record, "this_start", lambda: "boot")
     assert _auto_rejoin_record.read_record(path) is None and _auto_rejoin_record.observe_attempts(path) is None
     failed = replace(RECORD, outcome=FAILED, at=1000.0, problem="No room.")
     _auto_rejoin_record.write_record(failed, path)
@@ -239,3 +244,8 @@ def test_the_record_outlives_whoever_writes_it(tmp_path: Path, monkeypatch: pyte
     assert _auto_rejoin_record.read_record(path) is None
     _auto_rejoin_record.forget_record(path)
     assert not path.exists()
+
+
+def test_a_start_of_this_machine_has_one_name() -> None:
+    assert _auto_rejoin_record.this_start() == _auto_rejoin_record.this_start()
+    assert _auto_rejoin_record.this_start().rpartition(":")[2].isdigit()

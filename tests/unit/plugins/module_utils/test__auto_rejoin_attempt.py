@@ -30,6 +30,11 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG, 
 FORKED = Need(FORK, "fork on timeline 1 at 0/3000060")
 
 
+def raise_if(error: Exception | None) -> None:
+    if error:
+        raise error
+
+
 class Stage:
     """node1 has a fork, and node2 is primary on timeline 2."""
 
@@ -57,7 +62,7 @@ class Stage:
             "timeline_of": lambda _session: self.timelines.pop(0),
             "add_to_history": lambda _session, entry: self.tell(entry),
             "decline": lambda _config, need, _record: self.events.append(("decline", need.refusal)),
-            "boot_id": lambda: "boot",
+            "this_start": lambda: "boot",
             "say": self.said.append,
         }
         for name, function in replaced.items():
@@ -74,8 +79,7 @@ class Stage:
         return self.need
 
     def begin(self, kind: str, by: str) -> None:
-        if self.busy:
-            raise self.busy
+        raise_if(self.busy)
         self.events.append(("begin", kind, by))
 
     def write(self, record: Record) -> None:
@@ -85,13 +89,11 @@ class Stage:
     def rejoin(self, record: str) -> Outcome:
         assert self.record and record == f"duet-rejoin-{self.record.at:.3f}"
         self.events.append("rejoin")
-        if self.fails:
-            raise self.fails
+        raise_if(self.fails)
         return Outcome(self.steps)
 
     def tell(self, entry: dict[str, Any]) -> None:
-        if self.history:
-            raise self.history
+        raise_if(self.history)
         self.events.append((entry["kind"], entry["from_node"], entry["to_node"], entry["who"], entry["outcome"]))
 
     def run(self) -> int:
