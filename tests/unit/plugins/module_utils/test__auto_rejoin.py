@@ -51,7 +51,6 @@ class Stage:
         self.directory = tmp_path
         (tmp_path / "global").mkdir()
         (tmp_path / "global/pg_control").touch()
-        self.asked = 0
         self.peer: Exception | None = None
         self.answers: dict[str, Any] = {"pg_last_wal_replay_lsn": "0/3000100", "wal_status": "reserved"}
         self.answers |= {"system_identifier": "7", "pg_stat_wal_receiver": 0}
@@ -61,7 +60,7 @@ class Stage:
         self.unit = "inactive"
         self.operation: dict[str, Any] | None = None
         self.begun, self.said = list[str](), list[str]()
-        self.now = 1000.0
+        self.asked, self.now = 0, 1000.0
         replaced: dict[str, Any] = {
             "connect_peer": lambda _config, timeout: self.connect_peer(timeout),
             "in_recovery": lambda _session: self.recovering,
