@@ -165,10 +165,12 @@ class Agent:
         elif action.name == "release":
             self._release(action.why)
         else:
-            if self._stopping != action.name:
-                emit("stopped_serving", f"This node stops serving: {action.why}.", self._config, why=action.why)
-            self._stopping = action.name
-            stop_serving(self._config, for_good=action.name == "follow")
+            try:
+                stop_serving(self._config, for_good=action.name == "follow")
+            finally:  # not before: an event is written to the disk, and that may be what hangs
+                if self._stopping != action.name:
+                    emit("stopped_serving", f"This node stops serving: {action.why}.", self._config, why=action.why)
+                self._stopping = action.name
 
     def _enforce(self) -> None:
         """Let commits wait, and begin the checkpoint that tells since when all of them do.
