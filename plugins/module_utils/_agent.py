@@ -22,6 +22,7 @@ from ._agent_decision import Action, Memory, Peer, Seen, decide
 from ._config import CONFIG_PATH, Endpoint, NodeConfig
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._evidence import ask_port
+from ._file_watch import FileWatch
 from ._postgres import (
     Connection,
     SessionError,
@@ -68,14 +69,17 @@ class Agent:
         self._counts_from: str | None = None
         self._timeline: int | None = None
         self._gateways = gateways(config.address)
+        self._files = FileWatch(config)
         self._said = ""
 
     def once(self) -> None:
         """One look and what follows from it. What can't be done now is tried again a second later."""
         try:
-            self._memory, action = decide(self._config.agent, self._memory, self._look())
+            seen = self._look()
+            self._memory, action = decide(self._config.agent, self._memory, seen)
             if action:
                 self._do(action)
+            self._files.look(self._session, seen.role)
             self._said = ""
         except (BackupHaError, SessionError, OSError) as error:
             self._forget_sessions()

@@ -11,12 +11,13 @@ import signal
 import sys
 from collections.abc import Callable
 
-from . import _endpoint, _failover_command, _promotion
+from . import _endpoint, _failover_command, _file_command, _promotion
 from ._abstain import abstain
 from ._agent import work
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
+from ._file_process import synchronize
 from ._observe import observe_node
 from ._postgres import SessionError
 from ._rejoin import rejoin
@@ -60,8 +61,10 @@ def build_parser() -> argparse.ArgumentParser:
     rejoined.add_argument(
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
     )
+    _file_command.add_arguments(commands)
     commands.add_parser("agent", help="(unit) look once a second, and do what is needed")
     commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
+    commands.add_parser("sync-files", help="(unit) capture or apply the workload's files, once")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
     endpoint.add_argument("verb", choices=["take", "linger", "drop"])
@@ -93,8 +96,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command in _UNITS:
         _UNITS[options.command](config, options)
         return 0
-    if options.command == "failover":
-        return _failover_command.run_command(config, options)
+    if options.command in _WITH_CODE:
+        return _WITH_CODE[options.command](config, options)
     if options.command == "resume":
         answer = resume(config, options.patience or FOREVER_S, options.alone)
         _say(f"{config.node}: {_SAID.get(answer, f'stays read-only: {answer}')}")
@@ -117,6 +120,15 @@ _UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], object]] = {
     "abstain": lambda config, _options: abstain(config),
     "clone": lambda config, options: run_and_report(config, options.erase, options.timeout),
     "endpoint": _keep_endpoint,
+}
+
+
+# What decides about the exit code itself.
+_WITH_CODE: dict[str, Callable[[NodeConfig, argparse.Namespace], int]] = {
+    "config": _file_command.run_config,
+    "diff": _file_command.run_diff,
+    "failover": _failover_command.run_command,
+    "sync-files": lambda config, _options: synchronize(config),
 }
 
 
@@ -164,4 +176,6 @@ def _status(as_json: bool) -> int:
         _say(f"  left behind by timeline {database['outvoted']['timeline']} of the other node, which has newer data")
     for unit, state in observed["services"].items():
         _say(f"  {unit}: {state['active']}")
+    for line in _file_command.describe_diff(observed["node"], observed.get("files") or {"drift": [], "problems": {}}):
+        _say(f"  {line}")
     return 0

@@ -16,6 +16,7 @@ from . import _endpoint
 from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, NodeConfig, Postgresql
 from ._control import ControlData
 from ._errors import BackupHaError, first_line
+from ._file_drift import observe_files
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
 from ._parameters import STANDBY_MINIMUMS
@@ -86,6 +87,7 @@ def observe_node(
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
     agent (its unit's state), protection (what is wanted, and the last word about it; None where commits do not wait),
+    files (where the replicated files differ here from the stream, see _file_drift; None where that can't be told),
     waits (why a former primary stays read-only), unusable (a rewind was interrupted), jobs (how many the workload runs
     here; None when it was not asked, does not run here or does not say) and jobs_unknown (it runs and does not say).
     ``role`` is ``primary`` (accepts writes), ``secondary`` (in recovery), ``stopped`` or ``none`` (no PostgreSQL).
@@ -105,6 +107,7 @@ def observe_node(
         "jobs_unknown": False,
         "agent": None,
         "protection": None,
+        "files": None,
         "waits": read_waiting(),
         "unusable": read_unusable() is not None,
         "operation": read_operation(),
@@ -114,6 +117,7 @@ def observe_node(
         observed.update(_observe_units(config))
         if config.agent.synchronous != "off":
             observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
+        observed["files"] = observe_files(config) if database.get("accepting") else None
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
         if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):

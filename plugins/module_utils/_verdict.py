@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ._config import AGENT_UNIT, ENDPOINT_UNIT, slot_name
+from ._file_drift import file_reasons, has_file_reasons
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
 from ._protection_health import idle_agents, protection_reasons
@@ -169,6 +170,7 @@ def _with_writer(cluster: str, nodes: dict[str, dict[str, Any] | None], primary:
     broken = _service_reasons(primary, writer)
     weak = secondary_reasons(primary, writer, secondary, nodes.get(secondary) if secondary else None)
     weak += protection_reasons(primary, nodes) + _operation_reasons(nodes) + _version_reasons(nodes)
+    weak += file_reasons(nodes)
     if broken:
         return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: backup-ha resume")
     if weak:
@@ -253,4 +255,7 @@ def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[st
     idle = idle_agents(nodes)
     if idle:
         return f"On {idle[0]}: systemctl start {AGENT_UNIT}"
+    differing = [name for name, other in nodes.items() if has_file_reasons(other)]
+    if differing:
+        return f"On {differing[0]}: backup-ha diff"
     return "Wait a moment and look again; if it stays, journalctl -u 'postgresql@*' on the secondary says why."

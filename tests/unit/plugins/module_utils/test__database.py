@@ -21,6 +21,8 @@ EVERYTHING = [
     "database backup_ha",
     "table backup_ha.history",
     "table backup_ha.file",
+    "table backup_ha.file_version",
+    "table backup_ha.file_source",
     "table backup_ha.protection",
     "table backup_ha.probe",
 ]
@@ -31,6 +33,8 @@ MADE_BY = {
     r"CREATE DATABASE backup_ha ": "database backup_ha",
     r"CREATE TABLE backup_ha\.history ": "table backup_ha.history",
     r"CREATE TABLE backup_ha\.file ": "table backup_ha.file",
+    r"CREATE TABLE backup_ha\.file_version ": "table backup_ha.file_version",
+    r"CREATE TABLE backup_ha\.file_source ": "table backup_ha.file_source",
     r"CREATE TABLE backup_ha\.protection ": "table backup_ha.protection",
     r"CREATE TABLE backup_ha\.probe ": "table backup_ha.probe",
 }

@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _files
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Workload
-from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
+from ansible_collections.duet.backup_ha.plugins.module_utils._file_tree import is_excluded
 from ansible_collections.duet.backup_ha.plugins.module_utils._files import (
     MAXIMUM_BYTES,
     Entry,
+    UnsettledError,
     apply,
     changes,
-    is_excluded,
-    scan,
+    read_entry,
+    survey,
 )
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
@@ -56,14 +57,21 @@ def workload(root: Path, *exclude: str) -> Workload:
     return Workload("bacula", files=(str(root),), exclude=exclude)
 
 
+def scan(workload: Workload) -> dict[str, Entry]:
+    """Every entry, where nothing is wrong with any."""
+    found = survey(workload)
+    assert not found.problems and not found.unsettled
+    return {path: read_entry(path, workload) for path in found.digests}
+
+
 def digests(root: Path) -> dict[str, str]:
-    return {path: entry.digest for path, entry in scan(workload(root)).items()}
+    return survey(workload(root)).digests
 
 
 def bring(root: Path, wanted: dict[str, Entry]) -> Path | None:
     """One application, as the module does it: compare, then write and remove what differs."""
     write, remove = changes({path: entry.digest for path, entry in wanted.items()}, digests(root))
-    return apply([wanted[path] for path in write], remove)
+    return apply([wanted[path] for path in write], remove).aside
 
 
 def test_everything_below_is_found_with_its_kind(root: Path) -> None:
@@ -112,27 +120,149 @@ def test_a_path_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:
 
 def test_a_dangling_link_is_an_entry(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
-    assert scan(workload(tmp_path / "link"))[str(tmp_path / "link")].content == b"nowhere"
+    assert scan(workload(tmp_path))[str(tmp_path / "link")].content == b"nowhere"
 
 
-def test_what_cannot_be_replicated_is_named(root: Path) -> None:
+def problem(root: Path, path: Path, *exclude: str) -> str:
+    """What is wrong with one path; everything else is found all the same."""
+    found = survey(workload(root, *exclude))
+    assert set(found.problems) <= {str(path)} and str(path) not in found.digests
+    assert {str(root), str(root / "bacula-dir.conf"), str(root / "scripts")} <= set(found.digests)
+    return found.problems.get(str(path), "")
+
+
+def test_what_cannot_be_replicated_is_named_and_stops_nothing_else(root: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(root / "sock"))
-        with pytest.raises(BackupHaError, match=r"sock is neither a file, a directory nor a symbolic link"):
-            scan(workload(root))
-        assert scan(workload(root, "*/sock"))
+        said = problem(root, root / "sock")
+        assert said == f"{root}/sock is neither a file, a directory nor a symbolic link; it can't be replicated."
+        assert problem(root, root / "sock", "*/sock") == ""
+
+
+def test_a_pipe_is_not_waited_for(root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    assert "neither a file" in problem(root, root / "pipe")
 
 
 @pytest.mark.parametrize(("size", "allowed"), [(MAXIMUM_BYTES, True), (MAXIMUM_BYTES + 1, False)])
-def test_a_file_may_be_so_large(tmp_path: Path, size: int, allowed: bool) -> None:
-    path = tmp_path / "large"
+def test_a_file_may_be_so_large(root: Path, size: int, allowed: bool) -> None:
+    path = root / "large"
     with path.open("wb") as stream:
         stream.truncate(size)
     if allowed:
         assert len(scan(workload(path))[str(path)].content) == size
     else:
-        with pytest.raises(BackupHaError, match=f"has {size} bytes; a replicated file may have {MAXIMUM_BYTES}"):
-            scan(workload(path))
+        assert problem(root, path) == f"{path} has {size} bytes; a replicated file may have {MAXIMUM_BYTES}."
+
+
+@pytest.mark.parametrize(
+    ("target", "inside"),
+    [
+        ("bacula-dir.conf", True),
+        ("scripts", True),
+        ("scripts/../bacula-dir.conf", True),
+        ("nowhere", True),
+        ("/etc/passwd", False),
+        ("../elsewhere", False),
+        ("scripts/../../elsewhere", False),
+        ("/nowhere/at/all", False),
+    ],
+)
+def test_a_link_that_leaves_is_named(root: Path, target: str, inside: bool) -> None:
+    (root / "link").symlink_to(target)
+    if inside:
+        assert scan(workload(root))[str(root / "link")].content == target.encode()
+    else:
+        said = problem(root, root / "link")
+        assert said.startswith(f"{root}/link is a symbolic link to {target}, which is outside the replicated paths;")
+
+
+def test_a_link_to_a_listed_directory_elsewhere_stays_inside(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (root / "link").symlink_to(tmp_path / "other")
+    both = Workload("bacula", files=(f"{root}/", str(tmp_path / "other")))
+    assert str(root / "link") in scan(both)
+
+
+def test_an_owner_without_a_name_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    found = survey(workload(root))
+    assert found.digests == {} and "which has no name here" in found.problems[str(root)]
+
+
+def test_a_name_that_is_no_text_is_named(root: Path) -> None:
+    with open(os.fsencode(root) + b"/\xff", "wb"):
+        pass
+    (said,) = survey(workload(root)).problems.values()
+    assert "is not UTF-8; it can't be replicated" in said
+
+
+def test_what_vanishes_while_it_is_read_was_never_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor's temporary file."""
+    (root / "4913").write_bytes(b"")
+
+    def gone(path: str) -> bytes:
+        if path.endswith("4913"):
+            os.unlink(path)
+        return content(path)
+
+    content = _files._content
+    monkeypatch.setattr(_files, "_content", gone)
+    found = survey(workload(root))
+    assert not found.problems and not found.unsettled and str(root / "4913") not in found.digests
+    with pytest.raises(FileNotFoundError):
+        read_entry(str(root / "bacula-dir.conf" / "below"), workload(root))
+
+
+@pytest.mark.parametrize(("writes", "settles"), [(1, True), (2, True), (3, False)])
+def test_a_file_that_is_being_written_is_read_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, writes: int, settles: bool
+) -> None:
+    path, left = str(root / "bacula-dir.conf"), writes
+
+    def written_meanwhile(name: str) -> bytes:
+        nonlocal left
+        found = content(name)
+        if name == path and left:
+            left -= 1
+            Path(path).write_bytes(b"x" * (100 + left))
+        return found
+
+    content = _files._content
+    monkeypatch.setattr(_files, "_content", written_meanwhile)
+    if settles:
+        assert read_entry(path, workload(root)).content == b"x" * 100
+    else:
+        with pytest.raises(UnsettledError):
+            read_entry(path, workload(root))
+        left = writes
+        assert survey(workload(root)).unsettled == {path}
+
+
+def test_what_has_not_changed_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "FRESH_NS", -(10**12))
+    first = survey(workload(root))
+    read: list[str] = []
+
+    def note(path: str) -> bytes:
+        read.append(path)
+        return content(path)
+
+    content = _files._content
+    monkeypatch.setattr(_files, "_content", note)
+    assert survey(workload(root), first.known) == first
+    assert read == []
+    (root / "bacula-dir.conf").write_bytes(b"Director {}\n")
+    survey(workload(root), first.known)
+    assert read == [str(root / "bacula-dir.conf")]
+
+
+def test_what_changed_a_moment_ago_is_read_again(root: Path) -> None:
+    """It may change once more within the same tick of the file system's clock."""
+    assert survey(workload(root)).known == {}
 
 
 @pytest.mark.parametrize(
@@ -237,6 +367,46 @@ def test_owners_of_links_and_directories_are_brought(root: Path, name: str) -> N
     wanted[str(root / name)] = replace(wanted[str(root / name)], owner=OTHER_USER, group=OTHER_GROUP)
     bring(root, wanted)
     assert scan(workload(root)) == wanted
+
+
+def test_nothing_that_was_put_aside_is_replaced_by_what_comes_later(root: Path, aside: Path) -> None:
+    wanted = scan(workload(root))
+    for number in range(3):
+        (root / "bacula-dir.conf").write_bytes(b"%d" % number)
+        bring(root, wanted)
+    assert sorted(path.read_bytes() for path in aside.rglob("*.conf")) == [b"0", b"1", b"2"]
+
+
+def test_what_the_history_holds_is_not_put_aside(root: Path, aside: Path) -> None:
+    wanted = scan(workload(root))
+    (root / "bacula-dir.conf").write_bytes(b"an older version\n")
+    done = apply([wanted[str(root / "bacula-dir.conf")]], [], is_known=lambda path: path.endswith("dir.conf"))
+    assert (done.kept, done.aside, aside.exists()) == ([], None, False)
+    assert scan(workload(root)) == wanted
+
+
+def test_one_that_cannot_be_written_does_not_stop_the_others(root: Path, aside: Path) -> None:
+    wanted = scan(workload(root))
+    conf, scripts, daemon = (str(root / name) for name in ("bacula-dir.conf", "scripts", "bacula-fd.conf"))
+    entries = [
+        replace(wanted[conf], owner="nobody-of-that-name"),
+        replace(wanted[conf], path=scripts),  # it holds something, so it can't become a file
+        replace(wanted[daemon], content=b"new\n"),
+    ]
+    done = apply(entries, [])
+    assert done.written == [daemon] and Path(daemon).read_bytes() == b"new\n" and aside.exists()
+    assert done.problems[conf].startswith(f"{conf} can't be written: the user nobody-of-that-name or the group")
+    assert done.problems[scripts] == f"{scripts} can't be written: Is a directory."
+
+
+def test_a_role_that_changes_ends_it_between_two_files(root: Path, aside: Path) -> None:
+    wanted = scan(workload(root))
+    (root / "added.conf").write_bytes(b"by hand\n")
+    answers = iter([True, False, False])
+    entries = [replace(entry, content=b"new\n") for entry in wanted.values() if entry.kind == "file"]
+    done = apply(entries, [str(root / "added.conf")], may_write=lambda: next(answers))
+    assert (done.stopped, done.removed, done.written) == (True, [str(root / "added.conf")], [])
+    assert scan(workload(root)) == wanted and aside.exists()
 
 
 def test_a_file_that_was_never_readable_by_all_is_not_so_for_a_moment(
