@@ -79,6 +79,15 @@ def test_a_promotion_by_resuming_sees_the_histories_first(monkeypatch: pytest.Mo
     assert done == ["put_back_histories", "request_promotion", "wait_until_writer", "serve"]
 
 
+def test_the_files_are_brought_up_to_date_before_the_workload_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in ("write_standby_signal", "take_endpoint", "remember_being_primary", "ensure_slot", "adopt"):
+        monkeypatch.setattr(_promotion, name, lambda *_arguments, event=name: done.append(event))
+    monkeypatch.setattr(_promotion, "systemctl", lambda verb, *units: done.append(f"{verb} {units[-1]}"))
+    _promotion.serve(CONFIG, SimpleNamespace(execute=done.append))  # type: ignore[arg-type]
+    assert done.index("take_endpoint") < done.index("adopt") < done.index("start bacula-director.service")
+
+
 @pytest.mark.usefixtures("state")
 def test_a_primary_remembers_it_until_it_hands_over() -> None:
     assert _promotion.was_primary() is False
