@@ -32,7 +32,7 @@ def synchronize(config: NodeConfig) -> int:
         return SOON
     _tell(config, done)
     _say_new(state, {**done.problems, **done.failed})
-    write_state(State(done.known, done.failed, state.said))
+    write_state(State(done.known, done.failed, state.said, done.unlike))
     if done.settled:
         return SETTLED
     return FAILED if done.failed else SOON
@@ -46,7 +46,7 @@ def _look(config: NodeConfig, connection: Connection, state: State) -> Done | No
         return lead(config, connection, state.known)
     if not may_apply() or GRANT in locks_held(connection):
         return None
-    return follow(config, connection, state.known, may_write=may_apply)
+    return follow(config, connection, state.known, state.unlike, may_write=may_apply)
 
 
 def _tell(config: NodeConfig, done: Done) -> None:

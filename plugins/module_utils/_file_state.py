@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ._file_tree import Signature
@@ -18,11 +18,12 @@ STATE_PATH = Path("/run/backup-ha/files.json")
 
 @dataclass
 class State:
-    """``known``: digests of files by signature; ``failed``: what could not be written; ``said``: in the journal."""
+    """``known`` and ``unlike``: see _file_sync; ``failed``: what could not be written; ``said``: in the journal."""
 
     known: dict[str, tuple[Signature, str]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
+    unlike: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def read_state() -> State:
@@ -30,12 +31,13 @@ def read_state() -> State:
     try:
         found = json.loads(STATE_PATH.read_text(encoding="utf-8"))
         known = {path: (tuple(signature), digest) for path, (signature, digest) in found["known"].items()}
-        return State(known, dict(found["failed"]), dict(found["said"]))
+        unlike = {path: (wanted, present) for path, (wanted, present) in found["unlike"].items()}
+        return State(known, dict(found["failed"]), dict(found["said"]), unlike)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return State()
 
 
 def write_state(state: State) -> None:
-    text = json.dumps({"known": state.known, "failed": state.failed, "said": state.said})
+    text = json.dumps(asdict(state))
     if not os.path.exists(STATE_PATH) or STATE_PATH.read_text(encoding="utf-8") != text:
         write_durably(STATE_PATH, text, mode=0o600)

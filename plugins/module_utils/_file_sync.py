@@ -35,7 +35,7 @@ from pathlib import Path
 from . import _file_store as store
 from ._config import STATE_DIRECTORY, NodeConfig, Workload
 from ._errors import BackupHaError, problem_of
-from ._file_tree import Signature, is_excluded, is_listed, is_outside
+from ._file_tree import Signature, is_excluded, is_listed, is_outside, leads_outside
 from ._files import Applied, Entry, Survey, UnsettledError, apply, changes, read_entry, survey
 from ._postgres import Connection, SessionError, connect_cluster_database, in_recovery
 from ._system import remove_durably, write_durably
@@ -47,6 +47,8 @@ PATIENCE_S = 10.0
 ADOPT_PATIENCE_S = 5.0
 
 Known = dict[str, tuple[Signature, str]]
+# By path, what was written and what is on the disk since: a user with two names, a file system without modes.
+Unlike = dict[str, tuple[str, str]]
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Done:
     failed: dict[str, str] = field(default_factory=dict)
     settled: bool = True
     known: Known = field(default_factory=dict)
+    unlike: Unlike = field(default_factory=dict)
 
 
 @contextmanager
@@ -191,23 +194,41 @@ def follow(
     config: NodeConfig,
     connection: Connection,
     known: Known | None = None,
+    unlike: Unlike | None = None,
     check: bool = False,
     may_write: Callable[[], bool] = lambda: True,
 ) -> Done:
-    """Under the lock, on the secondary: bring what the stream holds to the disk."""
+    """Under the lock, on the secondary: bring what the stream holds to the disk.
+
+    What does not come out as it is in the stream is ``unlike`` it, and not written again and again.
+    """
     if not in_recovery(connection):
         raise BackupHaError(f"{config.node} accepts writes: its files are captured, and nothing is applied there.")
-    found = survey(config.workload, known)
-    write, remove, foreign = plan_application(config.workload, store.stored(connection), found)
+    found, in_stream = survey(config.workload, known), store.stored(connection)
+    write, remove, foreign = plan_application(config.workload, in_stream, found)
+    same = {p: pair for p, pair in (unlike or {}).items() if pair == (in_stream.get(p), found.digests.get(p))}
+    write = [path for path in write if path not in same]
     done = Applied(write, remove)
     if not check:
         _remember_unapplied({})
         done = _bring(config, connection, (write, remove), may_write)
-    settled = not found.unsettled and not done.problems and not done.stopped
-    problems = {path: problem for path, problem in found.problems.items() if path not in done.written}
-    return Done(
-        done.written, done.removed, done.kept, done.aside, {**problems, **foreign}, done.problems, settled, found.known
-    )
+        same.update(_unlike(config, in_stream, done.written))
+    failed = done.problems | {path: f"{path} does not come out here as it is in the stream." for path in same}
+    problems = {path: problem for path, problem in found.problems.items() if path not in done.written} | foreign
+    settled = not found.unsettled and not failed and not done.stopped
+    return Done(done.written, done.removed, done.kept, done.aside, problems, failed, settled, found.known, same)
+
+
+def _unlike(config: NodeConfig, in_stream: dict[str, str], written: list[str]) -> Unlike:
+    found: Unlike = {}
+    for path in written:
+        try:
+            digest = read_entry(path, config.workload).digest
+        except (BackupHaError, OSError):
+            continue
+        if digest != in_stream[path]:
+            found[path] = (in_stream[path], digest)
+    return found
 
 
 def plan_application(
@@ -256,7 +277,9 @@ def _bring(
                 outside[path] = _outside(path)
                 continue
             entry = store.load(connection, path)
-            if entry:
+            if entry and entry.kind == "link" and leads_outside(entry.path, config.workload, entry.content.decode()):
+                outside[path] = f"{path} would be a link to {entry.content.decode()}, outside the replicated paths."
+            elif entry:
                 yield entry
 
     def is_known(path: str) -> bool:

@@ -80,11 +80,15 @@ def is_listed(path: str, roots: tuple[str, ...]) -> bool:
     return any(path == root or path.startswith(f"{root}/") for root in (root.rstrip("/") for root in roots))
 
 
-def leads_outside(path: str, workload: Workload) -> bool:
-    """Whether a path or a symbolic link, followed to its end, is not below the listed paths."""
+def leads_outside(path: str, workload: Workload, target: str = "") -> bool:
+    """Whether a path or a symbolic link, followed to its end, is not below the listed paths.
+
+    With ``target``: whether a link that leads there would be so.
+    """
     roots = tuple(root.rstrip("/") for root in workload.files)
     real = tuple(os.path.join(os.path.realpath(os.path.dirname(root)), os.path.basename(root)) for root in roots)
-    return not is_listed(os.path.realpath(path), roots + real)
+    end = os.path.join(os.path.dirname(path), target) if target else path
+    return not is_listed(os.path.realpath(end), roots + real)
 
 
 def is_outside(path: str, workload: Workload) -> bool:

@@ -108,11 +108,13 @@ class Pair:
 
     # What happens
 
-    def look(self, node: str) -> Done:
+    def look(self, node: str, unlike: dict[str, tuple[str, str]] | None = None) -> Done:
         """One look of the process that the agent starts."""
         with self.at(node) as config, _file_sync.files_locked():
-            step = _file_sync.follow if node != self.primary else _file_sync.lead
-            return step(config, self.session())  # type: ignore[arg-type]
+            session: Any = self.session()
+            if node == self.primary:
+                return _file_sync.lead(config, session)
+            return _file_sync.follow(config, session, unlike=unlike)
 
     def stream(self) -> None:
         """The secondary has everything."""

@@ -9,6 +9,7 @@ import os
 import pwd
 import random
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -264,6 +265,38 @@ def test_nor_through_a_link_that_leads_elsewhere(pair: Pair, tmp_path: Path) -> 
         (pair.root / "conf.d").symlink_to(tmp_path / "elsewhere")
     done = pair.look("node2")
     assert list((tmp_path / "elsewhere").iterdir()) == [] and done.failed
+
+
+def test_a_link_that_leaves_is_not_written_either(pair: Pair) -> None:
+    """An older version captured it as it was."""
+    entry = next(iter(pair.tables["node2"].files.values()))
+    link = str(pair.root / "link")
+    pair.tables["node2"].files[link] = _files.Entry(link, "link", 0o777, entry.owner, entry.group, b"/etc/passwd")
+    done = pair.look("node2")
+    assert done.written == [] and "would be a link to /etc/passwd, outside" in done.failed[link]
+
+
+def test_what_does_not_come_out_as_it_is_in_the_stream_is_written_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user with two names: the node reads the other one back."""
+    pair.write("node1", "a.conf", "two")
+    pair.look("node1")
+    pair.stream()
+    path, read = str(pair.root / "a.conf"), _files._read
+
+    def other_name(name: str, status: os.stat_result, workload: Workload) -> _files.Entry:
+        found = read(name, status, workload)
+        return replace(found, owner="toor") if name == path else found
+
+    monkeypatch.setattr(_files, "_read", other_name)
+    done = pair.look("node2")
+    assert done.written == [path] and list(done.unlike) == [path] and not done.settled
+    for _again in range(2):
+        done = pair.look("node2", done.unlike)
+        assert (done.written, list(done.unlike)) == ([], [path]) and "does not come out here" in done.failed[path]
+    pair.write("node2", "a.conf", "edited")
+    assert pair.look("node2", done.unlike).written == [path]
 
 
 def test_one_process_at_a_time(pair: Pair) -> None:
