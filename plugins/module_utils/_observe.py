@@ -105,9 +105,7 @@ def observe_node(
         "endpoint": None,
         "jobs": None,
         "jobs_unknown": False,
-        "agent": None,
-        "protection": None,
-        "files": None,
+        **dict.fromkeys(("agent", "protection", "files")),
         "waits": read_waiting(),
         "unusable": read_unusable() is not None,
         "operation": read_operation(),
@@ -115,9 +113,7 @@ def observe_node(
     }
     if config and server:
         observed.update(_observe_units(config))
-        if config.agent.synchronous != "off":
-            observed["protection"] = {"wanted": config.agent.synchronous, "word": read_word(config)}
-        observed["files"] = observe_files(config) if database.get("accepting") else None
+        observed.update(_observe_agent_s(config, bool(database.get("accepting"))))
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
         if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):
@@ -130,6 +126,15 @@ def _count_jobs(config: NodeConfig) -> dict[str, Any]:
     said = _say(config.workload.jobs_command)
     known = said is not None and said.isdigit()
     return {"jobs": int(said or 0) if known else None, "jobs_unknown": bool(config.workload.jobs_command) and not known}
+
+
+def _observe_agent_s(config: NodeConfig, accepting: bool) -> dict[str, Any]:
+    """What the agent looks after."""
+    wanted = config.agent.synchronous
+    return {
+        "protection": {"wanted": wanted, "word": read_word(config)} if wanted != "off" else None,
+        "files": observe_files(config) if accepting else None,
+    }
 
 
 def _observe_units(config: NodeConfig) -> dict[str, Any]:

@@ -168,3 +168,15 @@ class Pair:
 
 def paths(found: list[str]) -> list[Any]:
     return [Path(path).name for path in found]
+
+
+def paired(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """Both have the same file, and node1 is the primary."""
+    made = Pair(directory, monkeypatch)
+    made.write("node1", "a.conf", "one")
+    made.promote("node1")
+    made.look("node1")
+    made.stream()
+    made.look("node2")
+    assert made.read("node2") == "one"
+    return made

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _file_command, _files
+from ansible_collections.duet.backup_ha.plugins.module_utils import _file_command, _file_store, _files
 from ansible_collections.duet.backup_ha.plugins.module_utils._cli import build_parser
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, Workload
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
@@ -44,9 +45,9 @@ class Stage:
         self.error: Exception | None = None
         self.observed: dict[str, Any] | None = {"drift": [], "problems": {}}
         monkeypatch.setattr(_files, "REPLACED_DIRECTORY", directory / "replaced")
-        monkeypatch.setattr(_file_command.store, "is_ready", lambda _session: self.ready)
-        monkeypatch.setattr(_file_command.store, "find_version", self.find)
-        monkeypatch.setattr(_file_command.store, "versions", self.list)
+        monkeypatch.setattr(_file_store, "is_ready", lambda _session: self.ready)
+        monkeypatch.setattr(_file_store, "find_version", self.find)
+        monkeypatch.setattr(_file_store, "versions", self.list)
         replaced: dict[str, Any] = {
             "connect_cluster_database": lambda _server: Session("node1"),
             "in_recovery": lambda _session: self.recovering,
@@ -139,7 +140,7 @@ def test_history(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
 def test_contents_are_shown_on_root_s_terminal_only(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: int, terminal: bool
 ) -> None:
-    monkeypatch.setattr(_file_command.os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     with pytest.raises(RefusedError) as refused:
         stage.config_("show", str(stage.path))
@@ -156,7 +157,7 @@ def test_a_version_is_shown(
     words: tuple[str, ...],
     content: str,
 ) -> None:
-    monkeypatch.setattr(_file_command.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     stage.config_("show", str(stage.path), *words)
     assert capsys.readouterr().out == content

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _file_drift
+from ansible_collections.duet.backup_ha.plugins.module_utils import _file_drift, _file_sync
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_drift import LATE_S, file_reasons, observe_files
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_state import State
@@ -71,7 +71,7 @@ def test_what_differs(look: Look, node: str) -> None:
 def test_a_removal_is_as_old_as_its_directory_s_last_change(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     look.pair.remove("node2", "a.conf")
     now = time.time()
-    monkeypatch.setattr(_file_drift.time, "time", lambda: now + 100)
+    monkeypatch.setattr(time, "time", lambda: now + 100)
     (found,) = look.at("node2")["drift"]
     assert 99 < found["age_s"] < 102
     assert 0 < _file_drift._parent_changed_ns("/nowhere/at/all") < now * 1e9
@@ -83,7 +83,7 @@ def test_what_could_not_be_written_is_said_with_its_reason(look: Look) -> None:
     assert look.at("node2")["problems"] == look.state.failed
     assert look.at("node1")["problems"] == {}, "nothing is held back on a primary"
     with look.pair.at("node1"):
-        _file_drift.read_unapplied.__globals__["_remember_unapplied"]({path: ""})
+        _file_sync._remember_unapplied({path: ""})
     assert look.at("node1")["problems"] == look.state.failed
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _file_guard, _file_process, _file_state
+from ansible_collections.duet.backup_ha.plugins.module_utils import _file_guard, _file_process, _file_state, _file_store
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_process import synchronize
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_state import State, read_state, write_state
@@ -32,7 +32,7 @@ class Stage:
         self.recovering, self.ready, self.may_apply = False, True, True
         self.locks: set[int] = set()
         monkeypatch.setattr(_file_state, "STATE_PATH", directory / "files.json")
-        monkeypatch.setattr(_file_process.store, "is_ready", lambda _session: self.ready)
+        monkeypatch.setattr(_file_store, "is_ready", lambda _session: self.ready)
         replaced: dict[str, Any] = {
             "files_locked": self.locked,
             "connect_cluster_database": lambda _server: Session("node1"),

@@ -1,14 +1,12 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of two nodes: what is captured, what is applied, and that no promotion undoes a change."""
+"""The files of two nodes: what is captured and what is applied."""
 
 from __future__ import annotations
 
 import os
 import pwd
-import random
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,28 +14,18 @@ import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _file_sync, _files
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Workload
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
-from ansible_collections.duet.backup_ha.plugins.module_utils._file_store import Source
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_sync import (
     plan_application,
     plan_capture,
-    read_unapplied,
     removable,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._files import Survey
-from ansible_collections.duet.backup_ha.tests.unit.plugins.two_disks import Pair, paths
+from ansible_collections.duet.backup_ha.tests.unit.plugins.two_disks import Pair, paired, paths
 
 
 @pytest.fixture
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    """Both have the same file, and node1 is the primary."""
-    made = Pair(tmp_path, monkeypatch)
-    made.write("node1", "a.conf", "one")
-    made.promote("node1")
-    made.look("node1")
-    made.stream()
-    made.look("node2")
-    assert made.read("node2") == "one"
-    return made
+    return paired(tmp_path, monkeypatch)
 
 
 def test_a_change_a_mode_a_new_file_and_a_deletion_come_over(pair: Pair) -> None:
@@ -94,125 +82,6 @@ def test_nothing_is_applied_on_a_primary(pair: Pair) -> None:
     with pair.at("node2") as config, pytest.raises(BackupHaError, match="node2 accepts writes"):
         _file_sync.follow(config, pair.session())  # type: ignore[arg-type]
     assert pair.read("node2") == "newer"
-
-
-def test_what_the_stream_held_is_applied_before_anything_is_captured(pair: Pair) -> None:
-    """The change arrived, and the primary died before the secondary wrote it."""
-    pair.write("node1", "a.conf", "two")
-    pair.look("node1")
-    pair.stream()
-    pair.promote("node2")
-    assert pair.read("node2") == "two", "the workload would start with the older file"
-    pair.look("node2")
-    assert (pair.read("node2"), pair.tables["node2"].source.node) == ("two", "node2")
-
-
-def test_also_where_whoever_promoted_could_not(pair: Pair) -> None:
-    pair.write("node1", "a.conf", "two")
-    pair.look("node1")
-    pair.stream()
-    pair.primary = "node2"
-    pair.look("node2")
-    assert (pair.read("node2"), pair.tables["node2"].source.node) == ("two", "node2")
-
-
-def test_a_change_that_never_left_is_put_aside_when_its_node_follows(pair: Pair) -> None:
-    pair.write("node1", "a.conf", "never captured")
-    pair.promote("node2")
-    pair.stream()
-    done = pair.look("node1")
-    assert (
-        pair.read("node1") == "one" and pair.aside("node1") == {"never captured"} and paths(done.edited) == ["a.conf"]
-    )
-
-
-def test_a_former_primary_that_goes_on_keeps_what_was_changed_meanwhile(pair: Pair) -> None:
-    """It starts as a standby; its disk is newer than the stream, which nobody else has taken over."""
-    pair.write("node1", "a.conf", "changed while it was down")
-    pair.promote("node1")
-    assert pair.read("node1") == "changed while it was down"
-    assert paths(pair.look("node1").written) == ["a.conf"]
-
-
-def test_the_disk_of_long_ago_does_not_count(pair: Pair) -> None:
-    """node1 was the source before; node2 changed the file; node1 is promoted before it wrote that."""
-    pair.promote("node2")
-    pair.write("node2", "a.conf", "two")
-    pair.look("node2")
-    pair.stream()
-    pair.promote("node1")
-    assert pair.read("node1") == "two"
-
-
-def test_two_nodes_that_change_roles_at_random_never_go_back(pair: Pair) -> None:
-    """What is not streamed may be lost with its primary; what was streamed is never undone by something older."""
-    dice, number, promotions = random.Random(4), 0, 0
-    in_stream = {"node1": 0, "node2": 0}  # the newest change in each node's database
-    pair.write("node1", "a.conf", "0")
-    pair.look("node1")
-    pair.stream()
-    for _step in range(300):
-        primary, other = ("node1", "node2") if pair.primary == "node1" else ("node2", "node1")
-        follows = pair.tables[other].source.node == primary
-        act = dice.choice(["change", "change", "look", "look", "stream", "apply", "edit", "promote"])
-        if act == "change":
-            number += 1
-            pair.write(primary, "a.conf", str(number))
-        elif act == "look":
-            pair.look(primary)
-            in_stream[primary] = int(pair.read(primary))
-        elif act == "stream":
-            pair.stream()
-            in_stream[other] = in_stream[primary]
-        elif act == "edit" and follows:
-            pair.write(other, "a.conf", "-1")
-        elif act == "apply" and follows:
-            pair.look(other)
-            assert int(pair.read(other)) == in_stream[other]
-        elif act == "promote" and follows:
-            pair.promote(other)
-            assert int(pair.read(other)) == in_stream[other]
-            promotions += 1
-    assert promotions > 10 and number > 50
-
-
-def test_what_cannot_be_written_is_not_captured_in_its_older_form(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair.write("node1", "a.conf", "two")
-    pair.write("node1", "b.conf", "b")
-    pair.look("node1")
-    pair.stream()
-    write = _files._write
-
-    def refuse(entry: _files.Entry) -> None:
-        if entry.path.endswith("a.conf"):
-            raise OSError(28, "No space left on device")
-        write(entry)
-
-    monkeypatch.setattr(_files, "_write", refuse)
-    pair.promote("node2")
-    done = pair.look("node2")
-    assert done.failed and not done.settled and "a.conf could not be brought" in next(iter(done.failed.values()))
-    assert pair.tables["node2"].files[str(pair.root / "a.conf")].content == b"two", "the older one was captured"
-    assert pair.read("node2", "b.conf") == "b", "the others are there"
-    monkeypatch.setattr(_files, "_write", write)
-    assert pair.look("node2").settled and pair.read("node2") == "two"
-    with pair.at("node2"):
-        assert read_unapplied() == {}
-
-
-def test_what_is_changed_after_that_counts(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair.write("node1", "a.conf", "two")
-    pair.look("node1")
-    pair.stream()
-
-    def refuse(_entry: _files.Entry) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(_files, "_write", refuse)
-    pair.promote("node2")
-    pair.write("node2", "a.conf", "three")
-    assert paths(pair.look("node2").written) == ["a.conf"]
-    assert pair.tables["node2"].files[str(pair.root / "a.conf")].content == b"three"
 
 
 def test_a_user_who_does_not_exist_here_is_named(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,41 +168,6 @@ def test_what_does_not_come_out_as_it_is_in_the_stream_is_written_once(
     assert pair.look("node2", done.unlike).written == [path]
 
 
-def test_one_process_at_a_time(pair: Pair) -> None:
-    with pair.at("node1"):
-        with _file_sync.files_locked():
-            seen: list[str] = []
-
-            def second() -> None:
-                try:
-                    with _file_sync.files_locked(0.1):
-                        seen.append("in")
-                except BackupHaError as error:
-                    seen.append(str(error))
-
-            thread = threading.Thread(target=second)
-            thread.start()
-            thread.join()
-            assert "Another process has been replicating this node's files" in seen[0]
-        with _file_sync.files_locked(0.0):
-            pass
-
-
-def test_a_promotion_does_not_fail_because_of_files(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(_file_sync, "ADOPT_PATIENCE_S", 0.0)
-    pair.primary = "node2"
-    with pair.at("node2") as config:
-        with _file_sync.files_locked():
-            _file_sync.adopt(config)
-        assert "were not brought up to date yet. Another process" in capsys.readouterr().err
-        assert pair.tables["node2"].source.node == "node1", "nothing is captured before"
-        pair.tables["node2"].ready = False
-        _file_sync.adopt(config)
-        assert capsys.readouterr().err == ""
-
-
 def test_a_rehearsal_changes_nothing(pair: Pair) -> None:
     pair.write("node1", "a.conf", "two")
     with pair.at("node1") as config:
@@ -396,10 +230,3 @@ def test_a_directory_that_holds_something_else_stays(tmp_path: Path) -> None:
     (tmp_path / "full" / "own").touch()
     wanted = sorted((str(path) for path in tmp_path.rglob("*") if path.name != "own"), reverse=True)
     assert paths(removable(wanted)) == ["a", "empty"]
-
-
-def test_a_cluster_that_has_captured_nothing_takes_the_disk(pair: Pair) -> None:
-    pair.tables["node1"].source = Source()
-    pair.write("node1", "a.conf", "newer than the table")
-    pair.promote("node1")
-    assert pair.read("node1") == "newer than the table" and pair.tables["node1"].source.node == "node1"

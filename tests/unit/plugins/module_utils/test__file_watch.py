@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -103,8 +105,8 @@ class Stage:
         self.source: list[dict[str, Any]] = [{"node": "node1", "revision": 5}]
         self.error: Exception | None = None
         self.may_apply = True
-        monkeypatch.setattr(_file_watch.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(_file_watch.subprocess, "Popen", self.start)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(subprocess, "Popen", self.start)
         monkeypatch.setattr(_file_watch, "rows", self.rows)
         monkeypatch.setattr(_file_watch, "may_apply", lambda: self.may_apply)
         self.watch = FileWatch(replace(CONFIG, workload=Workload("any", files=(str(root),))))
@@ -204,7 +206,7 @@ def test_a_broken_session_is_the_agent_s_matter(stage: Stage) -> None:
 
 def test_many_files_are_looked_at_less_often(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 0.02, 0.02, 0.02])
-    monkeypatch.setattr(_file_watch.time, "process_time", lambda: next(times))
+    monkeypatch.setattr(time, "process_time", lambda: next(times))
     stage.look()
     stage.end(SOON)
     assert stage.look(seconds=0.5) == 1, "20 ms are two seconds' share"
