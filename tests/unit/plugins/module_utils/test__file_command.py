@@ -42,7 +42,7 @@ class Stage:
             Entry(mine.path, "file", 0o600, mine.owner, mine.group, content) for content in (b"one\n", b"two\n")
         ] + [mine]
         self.recovering, self.ready, self.events = False, True, list[str]()
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
         self.observed: dict[str, Any] | None = {"drift": [], "problems": {}}
         monkeypatch.setattr(_files, "REPLACED_DIRECTORY", directory / "replaced")
         monkeypatch.setattr(_file_store, "is_ready", lambda _session: self.ready)
@@ -70,8 +70,8 @@ class Stage:
     def find(
         self, _session: object, path: str, version: int | None = None, at: str | None = None, before: int | None = None
     ) -> tuple[dict[str, Any], Entry] | None:
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         known = [(number, entry) for number, entry in enumerate(self.versions, 1) if entry.path == path]
         wanted = [(n, e) for n, e in known if version in (None, n) and (before is None or n < before)]
         wanted = wanted[:1] if at else wanted
@@ -216,7 +216,7 @@ def test_a_removal_is_no_version_to_show(stage: Stage) -> None:
 
 
 def test_a_time_that_postgresql_does_not_understand(stage: Stage) -> None:
-    stage.error = psycopg.errors.InvalidDatetimeFormat("invalid input syntax")
+    stage.errors = [psycopg.errors.InvalidDatetimeFormat("invalid input syntax")]
     with pytest.raises(BackupHaError, match="'soon' is no time; try"):
         stage.config_("restore", str(stage.path), "--at", "soon")
 

@@ -28,7 +28,8 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
         self.events: list[str] = []
-        self.done: Done | Exception = Done()
+        self.done = Done()
+        self.errors: list[Exception] = []
         self.recovering, self.ready, self.may_apply = False, True, True
         self.locks: set[int] = set()
         monkeypatch.setattr(_file_state, "STATE_PATH", directory / "files.json")
@@ -52,8 +53,8 @@ class Stage:
 
     def did(self, event: str) -> Done:
         self.events.append(event)
-        if isinstance(self.done, Exception):
-            raise self.done
+        for error in self.errors:
+            raise error
         return self.done
 
 
@@ -92,7 +93,10 @@ def test_what_is_done_depends_on_the_role_after_the_lock(
     ],
 )
 def test_when_the_next_look_is_due(stage: Stage, done: Done | Exception, code: int) -> None:
-    stage.done = done
+    if isinstance(done, Exception):
+        stage.errors = [done]
+    else:
+        stage.done = done
     assert synchronize(CONFIG) == code
 
 
@@ -111,7 +115,7 @@ def test_a_failure_is_said_once_and_forgets_nothing(stage: Stage, capsys: pytest
     )
     synchronize(CONFIG)
     capsys.readouterr()
-    stage.done = BackupHaError("It is broken.")
+    stage.errors = [BackupHaError("It is broken.")]
     synchronize(CONFIG)
     assert capsys.readouterr().err == "The configuration files are not replicated now. It is broken.\n"
     synchronize(CONFIG)

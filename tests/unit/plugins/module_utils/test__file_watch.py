@@ -103,7 +103,7 @@ class Stage:
         self.code: int | None = None
         self.killed = False
         self.source: list[dict[str, Any]] = [{"node": "node1", "revision": 5}]
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
         self.may_apply = True
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         monkeypatch.setattr(subprocess, "Popen", self.start)
@@ -123,8 +123,8 @@ class Stage:
         self.killed, self.code = True, -9
 
     def rows(self, _session: object, _query: str) -> list[dict[str, Any]]:
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         return self.source
 
     def look(self, role: str = "primary", seconds: float = 1.0) -> int:
@@ -191,15 +191,15 @@ def test_a_process_that_hangs_is_ended(stage: Stage) -> None:
 
 
 def test_a_cluster_without_the_tables_is_asked_seldom(stage: Stage) -> None:
-    stage.error = psycopg.errors.UndefinedTable('relation "backup_ha.file_source" does not exist')
+    stage.errors = [psycopg.errors.UndefinedTable('relation "backup_ha.file_source" does not exist')]
     assert stage.look() == 0
-    stage.error = None
+    stage.errors = []
     assert stage.look() == 0
     assert stage.look(seconds=AGAIN_S[FAILED]) == 1
 
 
 def test_a_broken_session_is_the_agent_s_matter(stage: Stage) -> None:
-    stage.error = psycopg.OperationalError("gone")
+    stage.errors = [psycopg.OperationalError("gone")]
     with pytest.raises(psycopg.OperationalError):
         stage.look()
 
