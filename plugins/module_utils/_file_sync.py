@@ -248,12 +248,17 @@ def removable(paths: list[str]) -> list[str]:
     """Without the directories that hold something else, which stays: they can't be removed."""
     gone: set[str] = set()
     for path in sorted(paths, reverse=True):
-        if os.path.isdir(path) and not os.path.islink(path):
-            with os.scandir(path) as children:
-                if any(child.path not in gone for child in children):
-                    continue
-        gone.add(path)
+        if not any(child not in gone for child in _children(path)):
+            gone.add(path)
     return [path for path in paths if path in gone]
+
+
+def _children(path: str) -> list[str]:
+    """Of a directory; nothing else has any, nor has what has vanished."""
+    try:
+        return [] if os.path.islink(path) else [f"{path}/{name}" for name in os.listdir(path)]
+    except OSError:
+        return []
 
 
 def _outside(path: str) -> str:

@@ -79,7 +79,8 @@ def survey(workload: Workload, known: dict[str, tuple[Signature, str]] | None = 
                 found.unsettled.add(path)
                 continue
             except BackupHaError as error:
-                found.problems[path] = str(error)
+                # A name that is no text is none in the stream either, and can't be printed.
+                found.problems[path if _is_text(path) else repr(path)] = str(error)
                 continue
         found.digests[path] = digest
         found.changed_ns[path] = status.st_ctime_ns
@@ -87,6 +88,14 @@ def survey(workload: Workload, known: dict[str, tuple[Signature, str]] | None = 
         if stat.S_ISREG(status.st_mode) and status.st_ctime_ns < begin - FRESH_NS:
             found.known[path] = (signature, digest)
     return found
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_entry(path: str, workload: Workload) -> Entry:
@@ -113,9 +122,10 @@ def _read(path: str, status: os.stat_result, workload: Workload) -> Entry:
         raise BackupHaError(f"{path} is neither a file, a directory nor a symbolic link; it can't be replicated.")
     if kind == "file" and status.st_size > MAXIMUM_BYTES:
         raise BackupHaError(f"{path} has {status.st_size} bytes; a replicated file may have {MAXIMUM_BYTES}.")
+    target = os.readlink(path).encode() if kind == "link" else b""
     if kind == "link" and leads_outside(path, workload):
         raise BackupHaError(
-            f"{path} is a symbolic link to {os.readlink(path)}, which is outside the replicated paths; "
+            f"{path} is a symbolic link to {target.decode()}, which is outside the replicated paths; "
             "it can't be replicated. Replace it by what it leads to, or add that to the workload's files."
         )
     try:
@@ -124,7 +134,7 @@ def _read(path: str, status: os.stat_result, workload: Workload) -> Entry:
         raise BackupHaError(
             f"{path} belongs to {status.st_uid}:{status.st_gid}, which has no name here; it can't be replicated."
         ) from error
-    content = _content(path) if kind == "file" else os.readlink(path).encode() if kind == "link" else b""
+    content = _content(path) if kind == "file" else target
     return Entry(path, kind, stat.S_IMODE(status.st_mode), owner, group, content)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import socket
@@ -177,7 +178,10 @@ def test_an_owner_without_a_name_is_named(root: Path, monkeypatch: pytest.Monkey
 def test_a_name_that_is_no_text_is_named(root: Path) -> None:
     with open(os.fsencode(root) + b"/\xff", "wb"):
         pass
-    assert "is not UTF-8; it can't be replicated" in " ".join(survey(workload(root)).problems.values())
+    (root / "link").symlink_to(os.fsdecode(b"\xff"))
+    problems = survey(workload(root)).problems
+    assert sum("is not UTF-8; it can't be replicated" in said for said in problems.values()) == 2
+    json.dumps(problems, ensure_ascii=False).encode()
 
 
 def test_what_vanishes_while_it_is_read_was_never_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
