@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _file_sync, _files
@@ -16,7 +19,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._file_store import 
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_sync import (
     read_unapplied,
 )
-from ansible_collections.duet.backup_ha.tests.unit.plugins.two_disks import Pair, paired, paths
+from ansible_collections.duet.backup_ha.tests.unit.plugins.two_disks import Pair, Session, paired, paths
 
 
 @pytest.fixture
@@ -183,3 +186,36 @@ def test_a_cluster_that_has_captured_nothing_takes_the_disk(pair: Pair) -> None:
     pair.write("node1", "a.conf", "newer than the table")
     pair.promote("node1")
     assert pair.read("node1") == "newer than the table" and pair.tables["node1"].source.node == "node1"
+
+
+def test_a_promotion_waits_for_the_application_that_is_under_way(pair: Pair) -> None:
+    """The process has read an older version, stands still, and goes on while its node is promoted."""
+    for name in ("a.conf", "b.conf"):
+        pair.write("node1", name, "older")
+    pair.look("node1")
+    pair.stream()
+    reached, go_on = threading.Event(), threading.Event()
+
+    def stand_still() -> bool:
+        reached.set()
+        assert go_on.wait(10)
+        return True  # asked a moment before the promotion
+
+    def apply_slowly() -> None:
+        session: Any = Session("node2", older, recovering=True)
+        with _file_sync.files_locked():
+            _file_sync.follow(pair.configs["node2"], session, may_write=stand_still)
+
+    older = copy.deepcopy(pair.tables["node2"])
+    with pair.at("node2"):
+        thread = threading.Thread(target=apply_slowly)
+        thread.start()
+        assert reached.wait(10)
+        for path in (str(pair.root / name) for name in ("a.conf", "b.conf")):
+            pair.tables["node2"].files[path] = replace(pair.tables["node2"].files[path], content=b"newer")
+        pair.primary = "node2"
+        threading.Timer(0.2, go_on.set).start()
+        _file_sync.adopt(pair.configs["node2"])
+        thread.join()
+        assert {(pair.root / name).read_text("utf-8") for name in ("a.conf", "b.conf")} == {"newer"}
+    assert pair.tables["node2"].source.node == "node2"
