@@ -25,6 +25,7 @@ DIRECTORY = ROOT / "build" / "bench"
 UNITS = {
     "pair_1gb_s": "s",
     "status_s": "s",
+    "config_apply_s": "s",
     "status_silent_s": "s",
     "base_copy_ratio": "ratio",
     "commit_lag_ms": "ms",
@@ -54,7 +55,7 @@ class Bench:
         rounds = sum(bool(names & set(wanted)) for names in [*switchovers, {"switchover_gap_load_ms"}])
         rounds += len(self._failovers())
         pairs = runs if "pair_1gb_s" in wanted else 1
-        statuses = runs * len({"status_s", "status_silent_s"} & set(wanted))
+        statuses = runs * len({"status_s", "config_apply_s", "status_silent_s"} & set(wanted))
         rounds += bool(STEADY & set(wanted))
         self.terminal = Terminal(1 + pairs + statuses + rounds * runs)
 
@@ -70,6 +71,10 @@ class Bench:
         for _ in range(self._runs if "status_s" in self._wanted else 0):
             with self.terminal.step("status") as step:
                 self._keep("status_s", self._lab.status(step.show))
+        for _ in range(self._runs if "config_apply_s" in self._wanted else 0):
+            with self.terminal.step("change a configuration file") as step:
+                self._keep("config_apply_s", self._lab.config_apply())
+                step.result = f"on the secondary after {self.values['config_apply_s'][-1]:.1f} s"
         for _ in range(self._runs if "status_silent_s" in self._wanted else 0):
             with self.terminal.step("status, nodes without power") as step:
                 self._keep("status_silent_s", self._lab.status_silent(step.show))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agents, commits, copying, load
+from bench import agents, commits, copying, files, load
 from bench.disaster import Power, await_answer, await_streaming, rejoin
 from measure import access
 from measure.playbook import ROOT, CommandError, Ran, execute, play
@@ -56,6 +56,12 @@ class Lab:
 
     def status(self, show: Show) -> float:
         return self._play("duet.backup_ha.status", show).check().seconds
+
+    def config_apply(self) -> float:
+        """Seconds until a file that was changed on the primary is on the secondary."""
+        primary = self.servers.primary()
+        (secondary,) = [address for node, address in self.servers.nodes.items() if node != primary]
+        return files.replicate(self.servers, self.servers.nodes[primary], secondary)
 
     def status_silent(self, show: Show) -> float:
         """Ask while the secondary has no power, while both have none, and while the primary has none: the longest."""

@@ -9,20 +9,18 @@ outvoted while it slept, or that nobody reaches.
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 from . import _endpoint
 from ._agent_decision import OURS, Action, Memory, Peer, Seen, decide
 from ._auto_rejoin import HURRIED_PASS_S, Returning
-from ._config import CONFIG_PATH, Endpoint, NodeConfig
+from ._config import CONFIG_PATH, NodeConfig
 from ._down_word import DownWord
 from ._errors import BackupHaError, UnreachableError, problem_of
 from ._events import emit, say
+from ._file_watch import FileWatch
 from ._given_up import end_given_up
 from ._heard import note_heard
 from ._notices import Notices
@@ -44,7 +42,8 @@ from ._postgres import (
 )
 from ._promotion import forget_having_been_primary
 from ._protection import LAST_WORD, change_setting, give_word, kind_of_setting
-from ._system import notify, run
+from ._system import notify
+from ._witness import answers, gateways
 
 PASS_S = 1.0
 NEXT_STEP_S = 0.2
@@ -77,6 +76,7 @@ class Agent:
         self._timeline: int | None = None
         self._gateways = gateways(config.address)
         self._returning = Returning(config)
+        self._files = FileWatch(config)
         self._said = ""
         self._stopping = ""
         self._notices = Notices(config)
@@ -93,6 +93,7 @@ class Agent:
             if action:
                 self._do(action)
             self._returning.once(seen.role, self._session)
+            self._files.look(self._session, seen.role)
             self._notices.after(seen, self._session)
             self._said = ""
             return NEXT_STEP_S if action or self._checkpoint else PASS_S
@@ -247,27 +248,6 @@ def ask_peer(config: NodeConfig) -> Peer:
             return Peer(True, timeline_of(peer) if writes else None)
     except (UnreachableError, SessionError):
         return Peer(answers=True)
-
-
-def gateways(address: str) -> tuple[str, ...]:
-    """The default gateways of the address's family."""
-    family = f"-{ipaddress.ip_address(address).version}"
-    routes: list[dict[str, Any]] = json.loads(run(["ip", family, "-json", "route", "show", "default"]) or "[]")
-    return tuple(route["gateway"] for route in routes if "gateway" in route)
-
-
-def answers(address: str, endpoint: Endpoint) -> bool:
-    """By ping, or as a neighbour: not every gateway answers to ping."""
-    if "1 received" in run(["ping", "-n", "-c", "1", "-W", "0.5", address], timeout=3, check=False):
-        return True
-    wanted, own = ipaddress.ip_address(address), ipaddress.ip_address(endpoint.address)
-    near = ipaddress.ip_interface(f"{endpoint.address}/{endpoint.prefix}").network
-    if wanted.version != own.version or wanted not in near:
-        return False
-    try:
-        return _endpoint.probe(Endpoint(address, endpoint.prefix, endpoint.interface, "")) is not None
-    except OSError:  # the interface is down
-        return False
 
 
 def stop_serving(config: NodeConfig, for_good: bool) -> None:

@@ -12,16 +12,17 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from . import _before_start, _endpoint, _event_list, _failover_command, _promotion
+from . import _before_start, _endpoint, _event_list, _failover_command, _file_command, _promotion
 from ._abstain import abstain
 from ._agent import work
 from ._auto_rejoin_attempt import attempt
-from ._auto_rejoin_health import rejoin_reasons
 from ._clone import run_and_report
 from ._config import NodeConfig, load_config, require_config
 from ._deliver import deliver
 from ._errors import BackupHaError, InDoubtError, RefusedError, problem_of
 from ._events import told
+from ._file_process import synchronize
+from ._node_text import describe_node
 from ._observe import observe_node
 from ._postgres import SessionError
 from ._rejoin import rejoin
@@ -66,10 +67,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long a stop or a start may take"
     )
     _event_list.add_arguments(commands.add_parser("events", help="list what has happened to this cluster"))
+    _file_command.add_arguments(commands)
     commands.add_parser("agent", help="(unit) look once a second, and do what is needed")
     commands.add_parser("auto-rejoin", help="(unit) rejoin, when that is due, and keep account of it")
     commands.add_parser("abstain", help="(unit) tell the other node that this one has no usable copy")
     commands.add_parser("deliver", help="(unit) send events on to the cluster's database and to the hook")
+    commands.add_parser("sync-files", help="(unit) capture or apply the workload's files, once")
     commands.add_parser("before-start", help="(unit) prepare a start of PostgreSQL")
     endpoint = commands.add_parser("endpoint", help="(unit) take, linger on or drop the cluster's address")
     endpoint.add_argument("verb", choices=["take", "linger", "drop"])
@@ -101,12 +104,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command in _UNITS:
         _UNITS[options.command](config, options)
         return 0
-    if options.command == "events":
-        return _event_list.run_command(config, options.json, options.since, options.limit)
-    if options.command == "auto-rejoin":
-        return attempt(config)
-    if options.command == "failover":
-        return _failover_command.run_command(config, options)
+    if options.command in _WITH_CODE:
+        return _WITH_CODE[options.command](config, options)
     if options.command == "resume":
         return _resume(config, options)
     return _rejoin(config, options)
@@ -143,6 +142,17 @@ _UNITS: dict[str, Callable[[NodeConfig, argparse.Namespace], object]] = {
 }
 
 
+# What decides about the exit code itself.
+_WITH_CODE: dict[str, Callable[[NodeConfig, argparse.Namespace], int]] = {
+    "auto-rejoin": lambda config, _options: attempt(config),
+    "config": _file_command.run_config,
+    "diff": _file_command.run_diff,
+    "events": lambda config, options: _event_list.run_command(config, options.json, options.since, options.limit),
+    "failover": _failover_command.run_command,
+    "sync-files": lambda config, _options: synchronize(config),
+}
+
+
 def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:
     # The terminal may vanish in the middle; the rewind ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -163,26 +173,7 @@ def _status(as_json: bool) -> int:
     observed = observe_node(load_config(), recent=SHOWN)
     if as_json:
         _say(json.dumps(observed, indent=2, sort_keys=True, default=str))
-        return 0
-    database = observed["postgresql"]
-    _say(f"{observed['node']} of cluster {observed['cluster'] or '(none)'}: {observed['role']}")
-    _say(f"  timeline {database.get('timeline', '-')}, position {database.get('lsn', '-')}")
-    if database.get("problem"):
-        _say(f"  {database['problem']}")
-    if observed.get("waits"):
-        _say(f"  waits: {observed['waits']}")
-        _say("  If the other node is lost and switched off: backup-ha resume --alone")
-    if observed.get("unusable"):
-        _say("  A rewind was interrupted, and PostgreSQL must not start: backup-ha rejoin")
-    streams = (database.get("receiver") or {}).get("status") == "streaming"
-    for line in rejoin_reasons(observed["node"], observed, needed=not streams):
-        _say(f"  {line}")
-    if database.get("outvoted"):
-        _say(f"  left behind by timeline {database['outvoted']['timeline']} of the other node, which has newer data")
-    for unit, state in observed["services"].items():
-        _say(f"  {unit}: {state['active']}")
-    if observed.get("events"):
-        _say("  last events:")
-    for event in observed.get("events") or []:
-        _say(f"    {_event_list.line_of(event)}")
+    else:
+        for line in describe_node(observed):
+            _say(line)
     return 0

@@ -34,6 +34,14 @@ _TABLES = {
     "file": """CREATE TABLE backup_ha.file (
         path text PRIMARY KEY, kind text NOT NULL, mode int NOT NULL, owner text NOT NULL, "group" text NOT NULL,
         content bytea NOT NULL, digest text NOT NULL, captured timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    "file_version": """CREATE TABLE backup_ha.file_version (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, path text NOT NULL, kind text NOT NULL, mode int NOT NULL,
+        owner text NOT NULL, "group" text NOT NULL, content bytea NOT NULL, digest text NOT NULL, node text NOT NULL,
+        captured timestamptz NOT NULL DEFAULT clock_timestamp());
+        CREATE INDEX ON backup_ha.file_version (path, id)""",
+    "file_source": """CREATE TABLE backup_ha.file_source (
+        single boolean PRIMARY KEY DEFAULT true CHECK (single), node text NOT NULL, revision bigint NOT NULL,
+        changed timestamptz NOT NULL DEFAULT clock_timestamp())""",
     "protection": """CREATE TABLE backup_ha.protection (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, node text NOT NULL, timeline int NOT NULL,
         protected boolean NOT NULL, since timestamptz NOT NULL DEFAULT clock_timestamp(), why text NOT NULL)""",

@@ -42,6 +42,16 @@ NODE_MODULES = (
     "_failover",
     "_failover_command",
     "_fence",
+    "_file_command",
+    "_file_drift",
+    "_file_guard",
+    "_file_process",
+    "_file_state",
+    "_file_store",
+    "_file_sync",
+    "_file_tree",
+    "_file_watch",
+    "_files",
     "_fork",
     "_fork_copy",
     "_fresh_copy",
@@ -52,6 +62,7 @@ NODE_MODULES = (
     "_loss",
     "_lsn",
     "_metrics",
+    "_node_text",
     "_notice_decision",
     "_notices",
     "_observe",
@@ -74,6 +85,7 @@ NODE_MODULES = (
     "_takeover",
     "_timeline",
     "_unusable",
+    "_witness",
 )
 SCRIPT = """#!/usr/bin/python3
 import sys

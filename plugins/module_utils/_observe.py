@@ -18,6 +18,7 @@ from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, REJOIN
 from ._control import ControlData
 from ._errors import BackupHaError, first_line
 from ._event_list import read_events
+from ._file_drift import observe_files
 from ._lsn import format_lsn, lsn_distance, parse_lsn
 from ._operation import read_operation
 from ._parameters import STANDBY_MINIMUMS
@@ -88,6 +89,7 @@ def observe_node(
 
     Keys: node, assembled, cluster, time (epoch seconds), role, postgresql, services, endpoint, operation, versions,
     agent (its unit's state), protection (see observe_protection(); None where commits are not meant to wait),
+    files (where the replicated files differ here from the stream, see _file_drift; None where that can't be told),
     rejoin (by itself: wanted, works, attempts), waits (why a former primary stays read-only), unusable (a rewind was
     interrupted), jobs (of the workload here; None when nobody asked or it does not say), jobs_unknown (it does not),
     events (the ``recent`` last ones).
@@ -106,8 +108,7 @@ def observe_node(
         "endpoint": None,
         "jobs": None,
         "jobs_unknown": False,
-        "agent": None,
-        "protection": None,
+        **dict.fromkeys(("agent", "protection", "files")),
         "events": [],
         "waits": read_waiting(),
         "unusable": read_unusable() is not None,
@@ -115,7 +116,7 @@ def observe_node(
         "versions": {"workload": None, "postgresql": database.get("version")},
     }
     if config and server:
-        observed.update(_observe_units(config), **_observe_records(config, recent))
+        observed.update(_observe_units(config), **_observe_records(config, recent, bool(database.get("accepting"))))
         observed["endpoint"] = {"address": config.endpoint.address, "held": _endpoint.holds(config.endpoint)}
         observed["versions"]["workload"] = _say(config.workload.version_command)
         if ask_jobs and any(observed["services"][unit]["active"] == "active" for unit in config.workload.units):
@@ -123,11 +124,12 @@ def observe_node(
     return observed
 
 
-def _observe_records(config: NodeConfig, recent: int) -> dict[str, Any]:
+def _observe_records(config: NodeConfig, recent: int, accepting: bool) -> dict[str, Any]:
     """What the cluster's own database says."""
     return {
         "protection": observe_protection(config) if config.agent.synchronous != "off" else None,
         "events": read_events(config, recent) if recent else [],
+        "files": observe_files(config) if accepting else None,
     }
 
 

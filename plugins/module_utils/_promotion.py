@@ -14,6 +14,7 @@ from ._bounded import bounded
 from ._config import PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
+from ._file_sync import adopt
 from ._lsn import parse_lsn
 from ._past import put_back_histories
 from ._postgres import (
@@ -100,6 +101,7 @@ def serve(config: NodeConfig, connection: Connection) -> None:
     take_endpoint(config)
     remember_being_primary(config, timeline_of(connection))
     ensure_slot(connection, config.peer_slot)
+    adopt(config)
     systemctl("start", PRIMARY_TARGET, *config.workload.units)
     # Until the first checkpoint on the new timeline the control file names the old one, and a rewind can't begin.
     connection.execute("SET statement_timeout = 0")

@@ -26,6 +26,7 @@ from ._auto_rejoin_health import (
     was_interrupted,
 )
 from ._config import AGENT_UNIT, ENDPOINT_UNIT, slot_name
+from ._file_drift import file_reasons, has_file_reasons
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
 from ._protection_health import idle_agents, protection_reasons
@@ -182,6 +183,7 @@ def _with_writer(
     if secondary and nodes[secondary]:
         weak += rejoin_reasons(secondary, nodes[secondary] or {}, _needs_rejoin(primary, secondary, nodes))
     weak += protection_reasons(primary, nodes) + _operation_reasons(nodes) + _version_reasons(nodes)
+    weak += file_reasons(nodes)
     if broken:
         return Verdict(cluster, FAILED, primary, secondary, broken + weak, f"On {primary}: backup-ha resume")
     if weak:
@@ -286,4 +288,7 @@ def _next_degraded(primary: str, secondary: str | None, nodes: dict[str, dict[st
     idle = idle_agents(nodes)
     if idle:
         return f"On {idle[0]}: systemctl start {AGENT_UNIT}"
+    differing = [name for name, other in nodes.items() if has_file_reasons(other)]
+    if differing:
+        return f"On {differing[0]}: backup-ha diff"
     return "Wait a moment and look again; if it stays, journalctl -u 'postgresql@*' on the secondary says why."

@@ -249,6 +249,21 @@ node:
         node: {type: str, description: The node that tells it.}
         message: {type: str, description: A sentence.}
         details: {type: dict, description: "The same for programs; see docs/events.md."}
+    files:
+      description: How the workload's files on this node compare with those in the stream; empty where that can't be
+        told, as on a node whose PostgreSQL does not answer.
+      type: dict
+      contains:
+        drift:
+          description: What differs.
+          type: list
+          elements: dict
+          contains:
+            path: {type: str, sample: /etc/bacula/bacula-dir.conf, description: The file.}
+            how: {type: str, sample: changed, description: "V(changed), V(missing) on this node, or V(extra), which is
+              not in the stream."}
+            age_s: {type: float, description: "For how many seconds; the last few are on their way."}
+        problems: {type: dict, description: "For each file that can't be replicated, why, as a sentence."}
     waits: {type: str, description: "Why a former primary stays read-only, while it asks whether it may go on."}
     versions: {type: dict, description: The versions of C(postgresql) and C(workload).}
 outcome:

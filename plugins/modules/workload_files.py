@@ -11,9 +11,9 @@ short_description: Replicate the workload's configuration files through the data
 version_added: 0.1.0
 description:
   - With O(state=captured) on the primary, stores the workload's files in the database C(backup_ha), so that they
-    travel in the same stream as everything else.
+    travel in the same stream as everything else. The nodes' agents do the same all the time.
   - With O(state=applied) on the secondary, brings the file system to what the database holds. A file that is replaced
-    or removed is put aside below C(/var/lib/backup-ha/replaced) first.
+    or removed is put aside below C(/var/lib/backup-ha/replaced) first, unless the stream's history holds that version.
 options:
   state:
     description: What to do.
@@ -64,6 +64,11 @@ kept:
   description: Where replaced files were put aside.
   returned: when files were replaced
   type: str
+problems:
+  description: What can't be replicated, and why, as sentences.
+  returned: success
+  type: list
+  elements: str
 outcome:
   description: V(refused) when nothing was changed, else V(failed).
   returned: failure
@@ -82,7 +87,7 @@ duration:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.duet.backup_ha.plugins.module_utils import _files
+from ansible_collections.duet.backup_ha.plugins.module_utils import _file_sync
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (
@@ -101,30 +106,33 @@ ARGUMENTS = {
 def body(module: AnsibleModule) -> dict[str, Any]:
     config = require_config()
     step = captured if module.params["state"] == "captured" else applied
-    with connect_cluster_database(config.postgresql) as connection:
+    with _file_sync.files_locked(), connect_cluster_database(config.postgresql) as connection:
         result = step(module, config, connection)
     paths = {"before": "", "after": "".join(f"{path}\n" for path in result["written"])}
     return {**result, "changed": bool(result["written"] or result["removed"]), "diff": paths}
 
 
 def captured(module: AnsibleModule, config: NodeConfig, connection: Connection) -> dict[str, Any]:
-    found = _files.scan(config.workload)
-    wanted = {path: entry.digest for path, entry in found.items()}
-    write, remove = _files.changes(wanted, _files.stored(connection))
-    if not module.check_mode:
-        _files.capture(connection, found, write, remove)
-    return {"written": write, "removed": remove, "lsn": one(connection, "SELECT pg_current_wal_lsn()::text")}
+    done = _file_sync.lead(config, connection, check=module.check_mode)
+    lsn = one(connection, "SELECT pg_current_wal_lsn()::text")
+    return {"written": done.written, "removed": done.removed, "lsn": lsn, "problems": _problems(done)}
 
 
 def applied(module: AnsibleModule, config: NodeConfig, connection: Connection) -> dict[str, Any]:
     if module.params["lsn"]:
         await_replay_of(connection, module.params["lsn"], timeout=30)
-    present = {path: entry.digest for path, entry in _files.scan(config.workload).items()}
-    write, remove = _files.changes(_files.stored(connection), present)
-    kept = None
-    if not module.check_mode:
-        kept = _files.apply(_files.load(connection, write), remove)
-    return {"written": write, "removed": remove, "lsn": module.params["lsn"], "kept": str(kept) if kept else None}
+    done = _file_sync.follow(config, connection, check=module.check_mode)
+    return {
+        "written": done.written,
+        "removed": done.removed,
+        "lsn": module.params["lsn"],
+        "kept": str(done.aside) if done.aside else None,
+        "problems": _problems(done),
+    }
+
+
+def _problems(done: _file_sync.Done) -> list[str]:
+    return [*done.problems.values(), *done.failed.values()]
 
 
 def main() -> None:

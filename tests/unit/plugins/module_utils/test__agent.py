@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _agent, _endpoint
 from ansible_collections.duet.backup_ha.plugins.module_utils._agent_decision import Peer
-from ansible_collections.duet.backup_ha.plugins.module_utils._config import Endpoint
 from ansible_collections.duet.backup_ha.plugins.module_utils._down_word import DownWord
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
-ENDPOINT = Endpoint("198.18.0.10", 24, "eth0", "")
 PROTECTED = {
     "recovering": False,
     "heard": None,
@@ -242,30 +240,6 @@ def test_a_server_that_does_not_run_needs_nothing(stage: Stage, monkeypatch: pyt
     stage.agent.once()
     assert stage.events == []
     assert stage.looked_closer == ("none", None), "a data directory that can't be used is looked at all the same"
-
-
-@pytest.mark.parametrize(
-    ("address", "pings", "neighbour", "there"),
-    [
-        ("198.18.0.1", "1 packets transmitted, 1 received", None, True),
-        ("198.18.0.1", "1 packets transmitted, 0 received", "02:00:00:00:00:01", True),
-        ("198.18.0.1", "1 packets transmitted, 0 received", None, False),
-        ("198.18.0.1", "1 packets transmitted, 0 received", OSError(100, "Network is down"), False),
-        ("192.0.2.1", "1 packets transmitted, 0 received", "02:00:00:00:00:01", False),
-        ("2001:db8::1", "1 packets transmitted, 0 received", "02:00:00:00:00:01", False),
-    ],
-)
-def test_a_witness(
-    monkeypatch: pytest.MonkeyPatch, address: str, pings: str, neighbour: str | OSError | None, there: bool
-) -> None:
-    def probe(_endpoint: Endpoint) -> str | None:
-        if isinstance(neighbour, OSError):
-            raise neighbour
-        return neighbour
-
-    monkeypatch.setattr(_agent, "run", lambda _argv, **_options: pings)
-    monkeypatch.setattr(_endpoint, "probe", probe)
-    assert _agent.answers(address, ENDPOINT) is there
 
 
 def test_while_the_server_does_not_answer_the_other_node_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The workload's files between two directories: what is scanned on one is applied on the other, to the byte."""
+"""What is found of the workload's files, and what can't be replicated."""
 
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import socket
@@ -15,14 +16,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _files
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Workload
-from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
+from ansible_collections.duet.backup_ha.plugins.module_utils._file_tree import is_excluded
 from ansible_collections.duet.backup_ha.plugins.module_utils._files import (
     MAXIMUM_BYTES,
     Entry,
-    apply,
-    changes,
-    is_excluded,
-    scan,
+    UnsettledError,
+    read_entry,
+    survey,
 )
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
@@ -45,25 +45,15 @@ def root(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where replaced files are kept."""
-    monkeypatch.setattr(_files, "REPLACED_DIRECTORY", tmp_path / "replaced")
-    return tmp_path / "replaced"
-
-
 def workload(root: Path, *exclude: str) -> Workload:
     return Workload("bacula", files=(str(root),), exclude=exclude)
 
 
-def digests(root: Path) -> dict[str, str]:
-    return {path: entry.digest for path, entry in scan(workload(root)).items()}
-
-
-def bring(root: Path, wanted: dict[str, Entry]) -> Path | None:
-    """One application, as the module does it: compare, then write and remove what differs."""
-    write, remove = changes({path: entry.digest for path, entry in wanted.items()}, digests(root))
-    return apply([wanted[path] for path in write], remove)
+def scan(workload: Workload) -> dict[str, Entry]:
+    """Every entry, where nothing is wrong with any."""
+    found = survey(workload)
+    assert not found.problems and not found.unsettled
+    return {path: read_entry(path, workload) for path in found.digests}
 
 
 def test_everything_below_is_found_with_its_kind(root: Path) -> None:
@@ -112,27 +102,151 @@ def test_a_path_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:
 
 def test_a_dangling_link_is_an_entry(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
-    assert scan(workload(tmp_path / "link"))[str(tmp_path / "link")].content == b"nowhere"
+    assert scan(workload(tmp_path))[str(tmp_path / "link")].content == b"nowhere"
 
 
-def test_what_cannot_be_replicated_is_named(root: Path) -> None:
+def problem(root: Path, path: Path, *exclude: str) -> str:
+    """What is wrong with one path; everything else is found all the same."""
+    found = survey(workload(root, *exclude))
+    assert set(found.problems) <= {str(path)} and str(path) not in found.digests
+    assert {str(root), str(root / "bacula-dir.conf"), str(root / "scripts")} <= set(found.digests)
+    return found.problems.get(str(path), "")
+
+
+def test_what_cannot_be_replicated_is_named_and_stops_nothing_else(root: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(root / "sock"))
-        with pytest.raises(BackupHaError, match=r"sock is neither a file, a directory nor a symbolic link"):
-            scan(workload(root))
-        assert scan(workload(root, "*/sock"))
+        said = problem(root, root / "sock")
+        assert said == f"{root}/sock is neither a file, a directory nor a symbolic link; it can't be replicated."
+        assert problem(root, root / "sock", "*/sock") == ""
+
+
+def test_a_pipe_is_not_waited_for(root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    assert "neither a file" in problem(root, root / "pipe")
 
 
 @pytest.mark.parametrize(("size", "allowed"), [(MAXIMUM_BYTES, True), (MAXIMUM_BYTES + 1, False)])
-def test_a_file_may_be_so_large(tmp_path: Path, size: int, allowed: bool) -> None:
-    path = tmp_path / "large"
+def test_a_file_may_be_so_large(root: Path, size: int, allowed: bool) -> None:
+    path = root / "large"
     with path.open("wb") as stream:
         stream.truncate(size)
     if allowed:
         assert len(scan(workload(path))[str(path)].content) == size
     else:
-        with pytest.raises(BackupHaError, match=f"has {size} bytes; a replicated file may have {MAXIMUM_BYTES}"):
-            scan(workload(path))
+        assert problem(root, path) == f"{path} has {size} bytes; a replicated file may have {MAXIMUM_BYTES}."
+
+
+@pytest.mark.parametrize(
+    ("target", "inside"),
+    [
+        ("bacula-dir.conf", True),
+        ("scripts", True),
+        ("scripts/../bacula-dir.conf", True),
+        ("nowhere", True),
+        ("/etc/passwd", False),
+        ("../elsewhere", False),
+        ("scripts/../../elsewhere", False),
+        ("/nowhere/at/all", False),
+    ],
+)
+def test_a_link_that_leaves_is_named(root: Path, target: str, inside: bool) -> None:
+    (root / "link").symlink_to(target)
+    if inside:
+        assert scan(workload(root))[str(root / "link")].content == target.encode()
+    else:
+        said = problem(root, root / "link")
+        assert said.startswith(f"{root}/link is a symbolic link to {target}, which is outside the replicated paths;")
+
+
+def test_a_link_to_a_listed_directory_elsewhere_stays_inside(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (root / "link").symlink_to(tmp_path / "other")
+    both = Workload("bacula", files=(f"{root}/", str(tmp_path / "other")))
+    assert str(root / "link") in scan(both)
+
+
+def test_an_owner_without_a_name_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    found = survey(workload(root))
+    assert found.digests == {} and "which has no name here" in found.problems[str(root)]
+
+
+def test_a_name_that_is_no_text_is_named(root: Path) -> None:
+    with open(os.fsencode(root) + b"/\xff", "wb"):
+        pass
+    (root / "link").symlink_to(os.fsdecode(b"\xff"))
+    problems = survey(workload(root)).problems
+    assert sum("is not UTF-8; it can't be replicated" in said for said in problems.values()) == 2
+    json.dumps(problems, ensure_ascii=False).encode()
+
+
+def test_what_vanishes_while_it_is_read_was_never_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor's temporary file."""
+    (root / "4913").write_bytes(b"")
+
+    def gone(path: str) -> bytes:
+        if path.endswith("4913"):
+            os.unlink(path)
+        return content(path)
+
+    content = _files._content
+    monkeypatch.setattr(_files, "_content", gone)
+    found = survey(workload(root))
+    assert not found.problems and not found.unsettled and str(root / "4913") not in found.digests
+    with pytest.raises(FileNotFoundError):
+        read_entry(str(root / "bacula-dir.conf" / "below"), workload(root))
+
+
+@pytest.mark.parametrize(("writes", "settles"), [(1, True), (2, True), (3, False)])
+def test_a_file_that_is_being_written_is_read_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, writes: int, settles: bool
+) -> None:
+    path, left = str(root / "bacula-dir.conf"), writes
+
+    def written_meanwhile(name: str) -> bytes:
+        nonlocal left
+        found = content(name)
+        if name == path and left:
+            left -= 1
+            Path(path).write_bytes(b"x" * (100 + left))
+        return found
+
+    content = _files._content
+    monkeypatch.setattr(_files, "_content", written_meanwhile)
+    if settles:
+        assert read_entry(path, workload(root)).content == b"x" * 100
+    else:
+        with pytest.raises(UnsettledError):
+            read_entry(path, workload(root))
+        left = writes
+        assert survey(workload(root)).unsettled == {path}
+
+
+def test_what_has_not_changed_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "FRESH_NS", -(10**12))
+    first = survey(workload(root))
+    read: list[str] = []
+
+    def note(path: str) -> bytes:
+        read.append(path)
+        return content(path)
+
+    content = _files._content
+    monkeypatch.setattr(_files, "_content", note)
+    assert survey(workload(root), first.known) == first
+    assert read == []
+    (root / "bacula-dir.conf").write_bytes(b"Director {}\n")
+    survey(workload(root), first.known)
+    assert read == [str(root / "bacula-dir.conf")]
+
+
+def test_what_changed_a_moment_ago_is_read_again(root: Path) -> None:
+    """It may change once more within the same tick of the file system's clock."""
+    assert survey(workload(root)).known == {}
 
 
 @pytest.mark.parametrize(
@@ -146,111 +260,3 @@ def test_every_property_counts_in_the_digest(changed: dict[str, object]) -> None
 def test_the_place_does_not_count_in_the_digest() -> None:
     entry = Entry("/a", "file", 0o640, "root", "root", b"Director")
     assert replace(entry, path="/b").digest == entry.digest
-
-
-def test_changes() -> None:
-    wanted = {"/d": "1", "/d/same": "2", "/d/other": "3", "/d/new": "4"}
-    present = {"/d": "1", "/d/same": "2", "/d/other": "0", "/old": "5", "/old/a": "6"}
-    assert changes(wanted, present) == (["/d/new", "/d/other"], ["/old/a", "/old"])
-    assert changes(wanted, wanted) == ([], [])
-
-
-def test_a_lost_tree_comes_back_to_the_byte(root: Path, aside: Path) -> None:
-    wanted = scan(workload(root))
-    for path in sorted(wanted, reverse=True):
-        _files._remove(Path(path))
-    assert not root.exists()
-    assert bring(root, wanted) is None
-    assert scan(workload(root)) == wanted
-    assert not aside.exists()
-
-
-def test_a_second_application_finds_nothing_to_do(root: Path, aside: Path) -> None:
-    wanted = scan(workload(root))
-    (root / "bacula-dir.conf").write_bytes(b"changed by hand\n")
-    bring(root, wanted)
-    kept = sorted(aside.rglob("*"))
-    assert changes({p: e.digest for p, e in wanted.items()}, digests(root)) == ([], [])
-    bring(root, wanted)
-    assert sorted(aside.rglob("*")) == kept
-
-
-@pytest.mark.usefixtures("aside")
-def test_what_a_crash_left_half_written_is_no_obstacle(root: Path) -> None:
-    wanted = scan(workload(root))
-    (root / "bacula-dir.conf").unlink()
-    (root / ".bacula-dir.conf.backup-ha").write_bytes(b"half")
-    apply([wanted[str(root / "bacula-dir.conf")]], [])
-    assert scan(workload(root)) == wanted
-
-
-@pytest.mark.usefixtures("aside")
-def test_a_directory_that_still_holds_something_stays(root: Path) -> None:
-    """What is excluded is not removed, and so neither is its directory."""
-    apply([], [str(root / "scripts"), str(root / "missing")])
-    assert (root / "scripts" / "make_catalog_backup").exists()
-
-
-@pytest.mark.usefixtures("aside")
-def test_a_file_comes_with_the_directories_that_it_needs(root: Path, tmp_path: Path) -> None:
-    entry = scan(workload(root))[str(root / "bacula-dir.conf")]
-    apply([replace(entry, path=str(tmp_path / "new" / "deep" / "a.conf"))], [])
-    assert (tmp_path / "new" / "deep" / "a.conf").read_bytes() == entry.content
-
-
-@pytest.mark.usefixtures("aside")
-@pytest.mark.parametrize("mode", [0o700, 0o2775])
-def test_a_directory_s_mode_is_brought(root: Path, mode: int) -> None:
-    wanted = scan(workload(root))
-    wanted[str(root / "scripts")] = replace(wanted[str(root / "scripts")], mode=mode)
-    bring(root, wanted)
-    assert scan(workload(root)) == wanted
-
-
-def test_what_is_replaced_or_removed_is_kept(root: Path, aside: Path) -> None:
-    wanted = scan(workload(root))
-    (root / "bacula-dir.conf").write_bytes(b"changed by hand\n")
-    (root / "extra.conf").write_bytes(b"added by hand\n")
-    where = bring(root, wanted)
-    assert where is not None and where.parent == aside
-    assert aside.stat().st_mode & 0o777 == 0o700
-    kept = {path.name: path.read_bytes() for path in where.rglob("*.conf")}
-    assert kept == {"bacula-dir.conf": b"changed by hand\n", "extra.conf": b"added by hand\n"}
-    assert (where / str(root).lstrip("/") / "extra.conf").exists()
-    assert not (root / "extra.conf").exists()
-
-
-@pytest.mark.usefixtures("aside")
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755, 0o4750, 0o2755])
-def test_mode_and_owner_are_brought(root: Path, mode: int) -> None:
-    path = str(root / "scripts" / "make_catalog_backup")
-    wanted = scan(workload(root))
-    wanted[path] = replace(wanted[path], mode=mode, owner=OTHER_USER, group=OTHER_GROUP)
-    bring(root, wanted)
-    assert scan(workload(root)) == wanted
-
-
-@pytest.mark.usefixtures("aside")
-@pytest.mark.parametrize("name", ["current", "scripts"])
-def test_owners_of_links_and_directories_are_brought(root: Path, name: str) -> None:
-    wanted = scan(workload(root))
-    wanted[str(root / name)] = replace(wanted[str(root / name)], owner=OTHER_USER, group=OTHER_GROUP)
-    bring(root, wanted)
-    assert scan(workload(root)) == wanted
-
-
-def test_a_file_that_was_never_readable_by_all_is_not_so_for_a_moment(
-    root: Path, aside: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modes: list[int] = []
-    fchown = os.fchown
-
-    def watch(descriptor: int, owner: int, group: int) -> None:
-        modes.append(os.fstat(descriptor).st_mode & 0o777)
-        fchown(descriptor, owner, group)
-
-    monkeypatch.setattr(os, "fchown", watch)
-    path = str(root / "bacula-dir.conf")
-    apply([replace(scan(workload(root))[path], content=b"Password = x\n")], [])
-    assert modes == [0o600]
-    assert aside.exists()

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _files
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import Workload
-from ansible_collections.duet.backup_ha.plugins.module_utils._files import apply, changes, scan
+from ansible_collections.duet.backup_ha.plugins.module_utils._files import Entry, apply, changes, read_entry, survey
+
+
+def scan(workload: Workload) -> dict[str, Entry]:
+    return {path: read_entry(path, workload) for path in survey(workload).digests}
 
 
 def nothing(_path: Path) -> None:
@@ -55,15 +59,19 @@ def test_every_kind_becomes_every_other(
     monkeypatch.setattr(_files, "REPLACED_DIRECTORY", tmp_path / "replaced")
     root = tmp_path / "etc"
     root.mkdir()
-    workload = Workload("any", files=(str(root / "place"),))
+    # Both may be where a link leads to; they are on both sides.
+    (root / "target").mkdir()
+    (root / "target" / "outside.conf").write_bytes(b"belongs to nobody\n")
+    workload = Workload("any", files=(str(root),))
     after(root / "place")
     wanted = scan(workload)
     for path in sorted(wanted, reverse=True):
-        _files._remove(Path(path))
+        if path.startswith(str(root / "place")):
+            _files._remove(Path(path))
     before(root / "place")
     present = scan(workload)
     write, remove = changes({p: e.digest for p, e in wanted.items()}, {p: e.digest for p, e in present.items()})
-    where = apply([wanted[path] for path in write], remove)
+    where = apply([wanted[path] for path in write], remove).aside
     assert scan(workload) == wanted
     lost = {entry.content for path, entry in present.items() if entry.kind == "file" and path not in wanted}
     kept = {path.read_bytes() for path in where.rglob("*") if path.is_file()} if where else set()
@@ -86,6 +94,6 @@ def test_a_file_that_becomes_a_directory_is_kept(tmp_path: Path, monkeypatch: py
     entry = scan(Workload("any", files=(str(place),)))[str(place)]
     place.rmdir()
     file(place)
-    where = apply([entry], [])
+    where = apply([entry], []).aside
     assert where is not None
     assert (where / str(place).lstrip("/")).read_bytes() == b"content\n"

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils._metrics import METRICS, format_metrics
-
-# Only the control node's tests have it.
-parser = pytest.importorskip("prometheus_client.parser")
+from prometheus_client import parser
 
 DOCUMENT = Path(__file__).parents[4] / "docs/metrics.md"
 FACTS: dict[str, Any] = {

@@ -110,6 +110,16 @@ def test_a_full_disk_takes_no_claim_away(state: Path, monkeypatch: pytest.Monkey
     assert _promotion.was_primary(7), "what can't be read forbids nothing"
 
 
+def test_the_files_are_brought_up_to_date_before_the_workload_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(_promotion, "timeline_of", lambda _connection: 7)
+    for name in ("write_standby_signal", "take_endpoint", "remember_being_primary", "ensure_slot", "adopt"):
+        monkeypatch.setattr(_promotion, name, lambda *_arguments, event=name: done.append(event))
+    monkeypatch.setattr(_promotion, "systemctl", lambda verb, *units: done.append(f"{verb} {units[-1]}"))
+    _promotion.serve(CONFIG, SimpleNamespace(execute=done.append))  # type: ignore[arg-type]
+    assert done.index("take_endpoint") < done.index("adopt") < done.index("start bacula-director.service")
+
+
 @pytest.mark.usefixtures("state")
 def test_a_primary_remembers_it_until_it_hands_over() -> None:
     assert _promotion.was_primary() is False
