@@ -48,6 +48,8 @@ KINDS = {
     "certificate_expires": Kind("97075e0f1167450d978efb54627c76dc", "warning"),
     "wal_half": Kind("c3203bbfc24a4f6584fb1919c0edbf74", "warning"),
     "wal_lost": Kind("014f5ac32a4042da9431a5157fd95109", "error"),
+    "file_edited": Kind("d45be51a3987457aa5d76cbd54028698", "warning"),
+    "file_not_replicated": Kind("1f63582378e2413690fcaed4901ac368", "warning"),
 }
 
 

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from . import _file_store as store
 from ._config import NodeConfig
 from ._errors import BackupHaError, problem_of
+from ._events import emit, say
 from ._file_guard import may_apply
 from ._file_state import State, read_state, write_state
 from ._file_sync import Done, files_locked, follow, lead
@@ -25,13 +24,14 @@ def synchronize(config: NodeConfig) -> int:
         with files_locked(), connect_cluster_database(config.postgresql) as connection:
             done = _look(config, connection, state)
     except (BackupHaError, SessionError, OSError) as error:
-        _say_new(state, {"": f"The configuration files are not replicated now. {problem_of(error)}"})
+        now = f"The configuration files are not replicated now. {problem_of(error)}"
+        _say_new(config, state, {**state.said, "": now})
         write_state(state)
         return FAILED
     if done is None:
         return SOON
     _tell(config, done)
-    _say_new(state, {**done.problems, **done.failed})
+    _say_new(config, state, {**done.problems, **done.failed})
     write_state(State(done.known, done.failed, state.said, done.unlike))
     if done.settled:
         return SETTLED
@@ -52,19 +52,18 @@ def _look(config: NodeConfig, connection: Connection, state: State) -> Done | No
 def _tell(config: NodeConfig, done: Done) -> None:
     """What somebody has changed here and who will look for it."""
     for path in done.edited:
-        _say(f"{path} was changed on {config.node} alone. What was there is kept in {done.aside}.")
+        message = f"{path} was changed on {config.node} alone. What was there is kept in {done.aside}."
+        emit("file_edited", message, config, path=path, kept=str(done.aside))
     if done.written or done.removed:
-        _say(f"Configuration files replicated: {', '.join([*done.written, *done.removed])}.")
+        say(f"Configuration files replicated: {', '.join([*done.written, *done.removed])}.")
 
 
-def _say_new(state: State, problems: dict[str, str]) -> None:
-    """Each problem once, as long as it lasts."""
+def _say_new(config: NodeConfig, state: State, problems: dict[str, str]) -> None:
+    """Each problem once, as long as it lasts; what concerns no file is over soon, and no event."""
     for path, problem in problems.items():
         if state.said.get(path) != problem:
-            _say(problem)
+            if path:
+                emit("file_not_replicated", problem, config, path=path)
+            else:
+                say(problem)
     state.said = problems
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

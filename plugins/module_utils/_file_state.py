@@ -37,6 +37,11 @@ def read_state() -> State:
         return State()
 
 
+def written_at() -> float | None:
+    """Epoch seconds; None before the first time."""
+    return STATE_PATH.stat().st_mtime if STATE_PATH.exists() else None
+
+
 def write_state(state: State) -> None:
     text = json.dumps(asdict(state))
     if not os.path.exists(STATE_PATH) or STATE_PATH.read_text(encoding="utf-8") != text:

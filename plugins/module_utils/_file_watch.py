@@ -20,7 +20,6 @@ from ._postgres import Connection, SessionError, rows
 
 COMMAND = ("/usr/bin/backup-ha", "sync-files")
 SETTLED, FAILED, SOON = 0, 1, 4  # what the process says with its exit code
-PROCESS_S = 120.0  # longer than it takes to write all that fits
 AGAIN_S = {SETTLED: 3600.0, FAILED: 30.0, SOON: 1.0}
 PROCESS_S = 120.0  # longer than it takes to write all that fits
 # A look at many files comes less often, so that it takes no more than this part of a core.

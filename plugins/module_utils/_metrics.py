@@ -37,6 +37,7 @@ METRICS = {
         Metric("backup_ha_wal_kept_bytes", "WAL that is kept for the secondary; on the primary."),
         Metric("backup_ha_wal_kept_limit_bytes", "How much is kept at most; absent without a bound."),
         Metric("backup_ha_certificate_expiry_timestamp_seconds", "When a certificate of this node expires."),
+        Metric("backup_ha_config_drift_files", "Files of the workload that can't be replicated to or from this node."),
         Metric("backup_ha_events_waiting", "Events that have not reached the cluster's database or the hook yet."),
         Metric("backup_ha_agent_start_timestamp_seconds", "When the agent was started."),
         Metric("backup_ha_agent_last_pass_timestamp_seconds", "When the agent last looked at this node and could."),

@@ -18,6 +18,7 @@ from ._agent_decision import OFF, Seen
 from ._config import EVENTS_PATH_UNIT, STATE_DIRECTORY, TLS_DIRECTORY, NodeConfig
 from ._errors import BackupHaError, problem_of
 from ._events import emit, say
+from ._file_state import read_state, written_at
 from ._metrics import format_metrics
 from ._notice_decision import Facts, Said, decide_notices
 from ._operation import boot_id, is_left_over, read_operation
@@ -63,6 +64,8 @@ class Notices:
         self._next = 0.0
         self._changed: dict[str, float] = {}
         self._expiries: dict[str, float] = {}
+        self._files_changed: float | None = None
+        self._drift: int | None = None
         self._problem = ""
 
     def after(self, seen: Seen, session: Connection | None) -> None:
@@ -119,6 +122,13 @@ class Notices:
                 self._expiries = {**self._expiries, name: parse_end_date(said)}
                 self._changed[name] = changed
 
+    def _count_drift(self) -> int | None:
+        """As the last process for the files has left it; that may be much to read, and is seldom new."""
+        changed = written_at()
+        if changed != self._files_changed:
+            self._files_changed, self._drift = changed, len(read_state().said) if changed else None
+        return self._drift
+
     def _write_metrics(self, seen: Seen, facts: Facts, found: dict[str, Any]) -> None:
         directory = self._config.events.metrics_directory
         if not directory or not os.path.isdir(directory):
@@ -137,6 +147,7 @@ class Notices:
             "protected": seen.declared if primary else None,
             "wal_kept_limit_bytes": facts.cap_bytes if primary else None,
             "expiries": self._expiries,
+            "config_drift_files": self._count_drift(),
             "events_waiting": len(_spool.waiting()),
             "agent_start_timestamp_seconds": round(self._started, 3),
             "agent_last_pass_timestamp_seconds": round(self._last_pass, 3),

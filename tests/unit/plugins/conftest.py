@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _deliver, _events, _notices, _spool
+from ansible_collections.duet.backup_ha.plugins.module_utils import _deliver, _events, _file_state, _notices, _spool
 
 
 @pytest.fixture(autouse=True)
@@ -18,5 +18,6 @@ def spool(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     monkeypatch.setattr(_spool, "SPOOL", folder / "spool")
     monkeypatch.setattr(_events, "JOURNAL", str(folder / "journal"))
     monkeypatch.setattr(_notices, "SAID_PATH", folder / "notices.json")
+    monkeypatch.setattr(_file_state, "STATE_PATH", folder / "files.json")
     monkeypatch.setattr(_deliver, "FAILED_PATH", folder / "hook-failed")
     return folder / "spool"

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _file_guard, _file_process, _file_state, _file_store
+from ansible_collections.duet.backup_ha.plugins.module_utils import (
+    _file_guard,
+    _file_process,
+    _file_state,
+    _file_store,
+    _spool,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, UnreachableError
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_process import synchronize
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_state import State, read_state, write_state
@@ -56,6 +62,11 @@ class Stage:
         for error in self.errors:
             raise error
         return self.done
+
+
+def events() -> list[tuple[str, dict[str, Any]]]:
+    found = [_spool.read(path) or {} for path in _spool.waiting()]
+    return [(event["kind"], event["details"]) for event in found]
 
 
 @pytest.fixture
@@ -107,6 +118,17 @@ def test_a_problem_is_said_once_and_again_when_it_comes_back(stage: Stage, capsy
         synchronize(CONFIG)
         said.append(capsys.readouterr().err)
     assert said == [f"{LARGE['/etc/a']}\n", "", "", f"{LARGE['/etc/a']}\n"]
+    assert events() == [("file_not_replicated", {"path": "/etc/a"})] * 2
+
+
+def test_what_keeps_all_files_back_for_a_while_repeats_nothing_of_one(stage: Stage) -> None:
+    stage.done = Done(problems=LARGE)
+    synchronize(CONFIG)
+    stage.errors = [UnreachableError("The local PostgreSQL does not answer.")]
+    synchronize(CONFIG)
+    stage.errors = []
+    synchronize(CONFIG)
+    assert len(events()) == 1
 
 
 def test_a_failure_is_said_once_and_forgets_nothing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,6 +152,7 @@ def test_what_was_edited_here_is_named_with_its_copy(stage: Stage, capsys: pytes
         "/etc/a was changed on node1 alone. What was there is kept in /kept.",
         "Configuration files replicated: /etc/a.",
     ]
+    assert events() == [("file_edited", {"path": "/etc/a", "kept": "/kept"})]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"known": {}}', '{"known": 1, "failed": {}, "said": {}}'])

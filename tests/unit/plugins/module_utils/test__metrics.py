@@ -31,6 +31,7 @@ FACTS: dict[str, Any] = {
     "wal_kept_bytes": 33554432,
     "wal_kept_limit_bytes": 67633152000,
     "expiries": {"certificate": 2110863600.0, "authority": 2110863601.0},
+    "config_drift_files": 2,
     "events_waiting": 0,
     "agent_start_timestamp_seconds": 1795364800.5,
     "agent_last_pass_timestamp_seconds": 1795364819.5,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import time
 from dataclasses import replace
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _notices, _spool
+from ansible_collections.duet.backup_ha.plugins.module_utils import _file_state, _notices, _spool
 from ansible_collections.duet.backup_ha.plugins.module_utils._agent_decision import Seen
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import EventsConfig
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError
+from ansible_collections.duet.backup_ha.plugins.module_utils._file_state import State, write_state
 from ansible_collections.duet.backup_ha.plugins.module_utils._notice_decision import Said
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 
@@ -171,6 +173,23 @@ def test_an_operation_that_was_interrupted(stage: Stage) -> None:
     assert stage.look() == ["operation_ended"]
     stage.record = {**stage.record, "id": ""}  # one that can't be read
     assert _notices.left_over() is None
+
+
+def test_files_that_are_not_replicated_are_counted(stage: Stage) -> None:
+    stage.metrics.mkdir()
+
+    def metric() -> str:
+        stage.now += 10
+        stage.look()
+        text = (stage.metrics / _notices.METRICS_FILE).read_text("utf-8")
+        return "".join(line.split()[1] for line in text.splitlines() if line.startswith("backup_ha_config_drift_files"))
+
+    assert metric() == "", "nobody has looked yet"
+    write_state(State(said={"/etc/a": "too large", "/etc/b": "a socket"}))
+    assert metric() == "2"
+    write_state(State())
+    os.utime(_file_state.STATE_PATH, (1, 1))
+    assert metric() == "0"
 
 
 def test_who_should_have_taken_events_up_is_started_again(stage: Stage) -> None:
