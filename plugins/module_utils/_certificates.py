@@ -1,36 +1,40 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The nodes' keys, the cluster's certificate authority and what it signs. All by the openssl command.
+"""A node's own key and certificate, and whom it trusts: what is there, what is wrong with it, and how it is replaced.
 
-Private keys are made where they are used and never travel. One certificate serves both directions: its name is the
+The key is made where it is used and never travels. One certificate serves both directions: its name is the
 replication role's (what PostgreSQL's certificate authentication compares), its alternative names are the node's.
 """
 
 from __future__ import annotations
 
-import grp
 import ipaddress
 import os
+import pwd
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from . import _authority, _pem
 from ._config import REPLICATION_ROLE, TLS_DIRECTORY
-from ._system import run, write_durably
+from ._system import remove_durably, run, write_durably
 
-CA_DIRECTORY = Path("/etc/backup-ha/ca")
-DAYS = 3650
 RENEW_BEFORE_S = 90 * 24 * 3600
+OWNER = "postgres"
+# There while PostgreSQL may not use yet what was written.
+PENDING = TLS_DIRECTORY / "pending"
 
 
-def ensure_key(path: Path, group: str) -> bool:
-    """Make an elliptic-curve key that root and ``group`` may read. True when there was none."""
+def ensure_key(path: Path) -> bool:
+    """Make an elliptic-curve key that PostgreSQL may read, and root, and nobody else. True when there was none."""
     made = not path.exists()
     if made:
-        key = run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
-        write_durably(path, key, mode=0o600)
-    os.chown(path, 0, grp.getgrnam(group).gr_gid)
-    path.chmod(0o640 if group != "root" else 0o600)
+        write_durably(path, _authority.new_key(), mode=0o600)
+    status, owner = path.stat(), pwd.getpwnam(OWNER)
+    if (status.st_uid, status.st_gid, status.st_mode & 0o7777) != (owner.pw_uid, owner.pw_gid, 0o600):
+        path.chmod(0o600)
+        os.chown(path, owner.pw_uid, owner.pw_gid)
     return made
 
 
@@ -50,22 +54,35 @@ def signing_request(key: Path) -> str:
 def certificate_problem(directory: Path, wanted: str) -> str | None:
     """Why the node needs a new certificate; None when the present one is good for another 90 days."""
     certificate, ca, key = directory / "node.crt", directory / "ca.crt", directory / "node.key"
-    if not (certificate.exists() and ca.exists() and key.exists()):
+    if not (_pem.read_all(certificate) and _pem.read_all(ca) and key.exists()):
         return "it has none"
-    path = str(certificate)
-    if not _good(certificate, ca):
+    if not issuer_of(certificate, _pem.read_all(ca)):
         return "the cluster's authority did not sign it"
+    path = str(certificate)
     if "will expire" in run(["openssl", "x509", "-in", path, "-noout", "-checkend", str(RENEW_BEFORE_S)], check=False):
         return "it expires soon"
-    if run(["openssl", "x509", "-in", path, "-noout", "-pubkey"]) != run(
-        ["openssl", "pkey", "-in", str(key), "-pubout"]
-    ):
+    if not fits(certificate, key):
         return "it belongs to another key"
     return None if _names_of(certificate) == normal_names(wanted) else "its names differ"
 
 
-def _good(certificate: Path, ca: Path) -> bool:
-    return ": OK" in run(["openssl", "verify", "-CAfile", str(ca), str(certificate)], check=False)
+def fits(certificate: Path, key: Path) -> bool:
+    public = run(["openssl", "pkey", "-in", str(key), "-pubout"], check=False)
+    return public != "" and public == run(
+        ["openssl", "x509", "-in", str(certificate), "-noout", "-pubkey"], check=False
+    )
+
+
+def issuer_of(certificate: Path, trusted: list[str]) -> str:
+    """Which of these authorities signed it, by its identity; empty for none. Time plays no part."""
+    with tempfile.TemporaryDirectory() as scratch:
+        ca = Path(scratch, "ca")
+        for pem in trusted:
+            ca.write_text(pem, encoding="ascii")
+            verify = ["openssl", "verify", "-no_check_time", "-no-CApath", "-no-CAstore", "-CAfile", str(ca)]
+            if ": OK" in run([*verify, str(certificate)], check=False):
+                return _pem.identity(pem)
+    return ""
 
 
 def _names_of(certificate: Path) -> set[str]:
@@ -84,47 +101,35 @@ def normal_names(listed: str) -> set[str]:
     return {f"{kind}:{ipaddress.ip_address(value) if kind == 'IP' else value}" for kind, _colon, value in parts}
 
 
-def ensure_authority(cluster: str) -> bool:
-    """Make the cluster's certificate authority on this node. True when there was none."""
-    key, certificate = CA_DIRECTORY / "ca.key", CA_DIRECTORY / "ca.crt"
-    made = ensure_key(key, "root")
-    CA_DIRECTORY.chmod(0o700)
-    if made or not certificate.exists():
-        argv = [
-            "openssl",
-            "req",
-            "-x509",
-            "-new",
-            "-key",
-            str(key),
-            "-days",
-            str(DAYS),
-            "-subj",
-            f"/CN=backup-ha {cluster}",
-        ]
-        argv += ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-        write_durably(certificate, run(argv))
-        return True
-    return False
+def held(wanted: str) -> dict[str, Any]:
+    """What this node has, for the plan: plain data, and nothing secret."""
+    certificate, key = TLS_DIRECTORY / "node.crt", TLS_DIRECTORY / "node.key"
+    trusted, own = _pem.read_all(TLS_DIRECTORY / "ca.crt"), _pem.read_all(certificate)
+    keeps = [authority.pem for authority in _authority.kept()]
+    known = {found.id: found for found in map(_pem.describe, dict.fromkeys([*trusted, *keeps]))}
+    usable = bool(own) and key.exists() and fits(certificate, key)
+    return {
+        "problem": certificate_problem(TLS_DIRECTORY, wanted),
+        "certificate": own[0] if own else "",
+        "issuer": issuer_of(certificate, trusted) if usable else "",
+        "trusts": [_pem.identity(pem) for pem in trusted],
+        "keeps": [_pem.identity(pem) for pem in keeps],
+        "authorities": {name: {"pem": a.pem, "since": a.since, "until": a.until} for name, a in known.items()},
+        "taken_up": not PENDING.exists(),
+    }
 
 
-def sign(request: str, names: str) -> str:
-    """Sign a request with the authority of this node; ``names`` as subject_names() gives them."""
-    extensions = (
-        f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n"
-        "keyUsage=critical,digitalSignature\n"
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        csr, ext = Path(scratch, "node.csr"), Path(scratch, "extensions")
-        csr.write_text(request, encoding="ascii")
-        ext.write_text(extensions, encoding="ascii")
-        argv = ["openssl", "x509", "-req", "-in", str(csr), "-extfile", str(ext), "-days", str(DAYS)]
-        argv += ["-CA", str(CA_DIRECTORY / "ca.crt"), "-CAkey", str(CA_DIRECTORY / "ca.key"), "-set_serial"]
-        return run([*argv, str(int.from_bytes(os.urandom(8), "big"))])
+def install(certificate: str, trusted: list[str]) -> None:
+    """Replace certificate and trusted authorities, each as a whole. What is trusted comes first: it is the wider one."""
+    TLS_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    PENDING.touch()
+    write_durably(TLS_DIRECTORY / "ca.crt", "".join(trusted))
+    if certificate:
+        write_durably(TLS_DIRECTORY / "node.crt", certificate)
 
 
-def read_authority() -> str:
-    return (CA_DIRECTORY / "ca.crt").read_text(encoding="ascii")
+def taken_up() -> None:
+    remove_durably(PENDING)
 
 
-__all__ = ["TLS_DIRECTORY", "certificate_problem", "ensure_authority", "ensure_key", "read_authority", "sign"]
+__all__ = ["TLS_DIRECTORY", "certificate_problem", "ensure_key", "held", "install"]

@@ -154,7 +154,7 @@ def _expiry(said: Said, facts: Facts, notices: list[Notice]) -> Said:
         if name not in said.expiring:
             days = (facts.expiries[name] - facts.at) / 86400
             when = f"expires in {days:.0f} days" if days >= 1 else "expires today" if days > 0 else "has expired"
-            message = f"The {name} of {facts.node} {when}. Run duet.backup_ha.assemble, which makes a new one."
+            message = f"The {name} of {facts.node} {when}. Run duet.backup_ha.certificates, which makes a new one."
             notices.append(
                 Notice("certificate_expires", message, {"certificate": name, "expires": facts.expiries[name]})
             )

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_key
-short_description: Make this node's private key, and ask for a certificate when it needs one
+short_description: Make this node's private key, and tell which certificates the node has
 version_added: 0.1.0
 description:
   - Makes the key that PostgreSQL and the node's own tools use, where it is used. It never leaves the node.
-  - Returns a signing request, and why a new certificate is needed when the present one is not good.
+  - Returns a signing request, and what the plan for certificates has to know. Nothing of it is secret.
 options:
   names:
     description: The names under which this node is reached, the endpoint's included.
@@ -30,6 +30,7 @@ author:
   - Duet contributors (@duet)
 seealso:
   - module: duet.backup_ha.node_certificate
+  - module: duet.backup_ha.node_tls
 """
 
 EXAMPLES = r"""
@@ -49,14 +50,36 @@ subject_names:
   description: The alternative names that the certificate has to have, in openssl's notation.
   returned: success
   type: str
-keeps_authority:
-  description: Whether this node keeps the key of the cluster's certificate authority.
+problem:
+  description: Why a new certificate is needed; empty when the present one is good.
+  returned: success
+  type: str
+certificate:
+  description: The present certificate, as PEM text; empty when there is none.
+  returned: success
+  type: str
+issuer:
+  description: Which of the authorities that this node trusts signed it; empty when none did or it can't be used.
+  returned: success
+  type: str
+trusts:
+  description: The authorities that this node trusts.
+  returned: success
+  type: list
+  elements: str
+keeps:
+  description: The authorities whose keys this node keeps.
+  returned: success
+  type: list
+  elements: str
+authorities:
+  description: For each of them C(pem), and C(since) and C(until) in epoch seconds.
+  returned: success
+  type: dict
+taken_up:
+  description: Whether PostgreSQL uses what is there, as far as this was done by M(duet.backup_ha.node_tls).
   returned: success
   type: bool
-problem:
-  description: Why a new certificate is needed.
-  returned: when one is
-  type: str
 outcome:
   description: V(refused) when nothing was changed, else V(failed).
   returned: failure
@@ -87,14 +110,11 @@ ARGUMENTS = {
 def body(module: AnsibleModule) -> dict[str, Any]:
     names = tls.subject_names(module.params["names"], module.params["addresses"])
     key = tls.TLS_DIRECTORY / "node.key"
-    problem = tls.certificate_problem(tls.TLS_DIRECTORY, names) if key.exists() else "it has none"
-    authority = (tls.CA_DIRECTORY / "ca.key").exists()
-    state = {"subject_names": names, "problem": problem, "keeps_authority": authority}
     if module.check_mode:
-        return {**state, "changed": bool(problem), "request": ""}
-    made = tls.ensure_key(key, "postgres")
-    # Also for a good certificate: when the other machine took the authority with it, a new one signs both.
-    return {**state, "changed": made, "request": tls.signing_request(key)}
+        return {**tls.held(names), "changed": not key.exists(), "subject_names": names, "request": ""}
+    made = tls.ensure_key(key)
+    # Also for a good certificate: it may get a new one all the same.
+    return {**tls.held(names), "changed": made, "subject_names": names, "request": tls.signing_request(key)}
 
 
 def main() -> None:

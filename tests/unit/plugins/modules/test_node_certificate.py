@@ -1,58 +1,181 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who gets a new certificate: whoever needs one, and both when the authority is new. Keys and signatures are real."""
+
+"""From what the nodes have to what they get, as the role does it. Keys and signatures are real."""
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.duet.backup_ha.plugins.filter.certificate_plan import certificate_plan
+from ansible_collections.duet.backup_ha.plugins.module_utils import _authority
 from ansible_collections.duet.backup_ha.plugins.module_utils import _certificates as tls
-from ansible_collections.duet.backup_ha.plugins.modules import node_certificate, node_key
+from ansible_collections.duet.backup_ha.plugins.modules import node_certificate, node_key, node_tls
 
 Run = Callable[..., dict[str, Any]]
 NODES = ("node1", "node2")
 
 
+@dataclass
+class Pair:
+    """Two nodes' directories; ``absent`` are those that do not answer."""
+
+    run: Run
+    monkeypatch: pytest.MonkeyPatch
+    folder: Path
+    absent: set[str] = field(default_factory=set)
+    diffs: list[str] = field(default_factory=list)
+
+    def on(self, node: str) -> Path:
+        self.monkeypatch.setattr(tls, "TLS_DIRECTORY", self.folder / node)
+        self.monkeypatch.setattr(tls, "PENDING", self.folder / node / "pending")
+        self.monkeypatch.setattr(_authority, "CA_DIRECTORY", self.folder / node / "ca")
+        return self.folder / node
+
+    def look(self, check: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for node in NODES:
+            self.on(node)
+            asked = {"names": [node], "addresses": ["192.0.2.1"]}
+            found[node] = {} if node in self.absent else self.run(node_key.main, _check=check, **asked)
+        return found
+
+    def renew(self, check: bool = False, **wanted: bool) -> list[dict[str, Any]]:
+        """What the role's rounds do; returns their plans."""
+        plans: list[dict[str, Any]] = []
+        first: dict[str, Any] = {}
+        while not plans or not (plans[-1]["last"] or check):
+            assert len(plans) < 4
+            found = self.look(check)
+            first = first or found
+            plan = certificate_plan(found, first=first, preferred="node1", **wanted)
+            plans.append(plan)
+            signed: dict[str, Any] = {}
+            if plan["make"] or plan["sign"] or plan["copy"]:
+                self.on(plan["signer"])
+                told = {key: plan[key] for key in ("make", "sign", "copy")}
+                signed = self.run(node_certificate.main, _check=check, cluster="vault", requests=found, **told)
+            for node, trust in plan["trust"].items():
+                self.put(node, plan, trust, signed, check)
+        return plans
+
+    def put(self, node: str, plan: dict[str, Any], trust: list[str], signed: dict[str, Any], check: bool) -> None:
+        self.on(node)
+        done = self.run(
+            node_tls.main,
+            _check=check,
+            _diff=True,
+            authorities=[pem or signed["authority"] for pem in trust],
+            certificate=signed.get("certificates", {}).get(node, ""),
+            renewed=node in plan["sign"],
+            copy=signed.get("copies", {}).get(node, {}),
+        )
+        assert done["changed"], done
+        self.diffs.append(str(done["diff"]))
+
+    def read(self, name: str) -> list[bytes]:
+        return [(self.folder / node / name).read_bytes() for node in NODES]
+
+
 @pytest.fixture
-def ensure_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys belong to root's group here: the machine that tests has no PostgreSQL."""
-    make = tls.ensure_key
-    monkeypatch.setattr(tls, "ensure_key", lambda path, _group: make(path, "root"))
+def pair(run_module: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pair:
+    """The machine that tests may have no PostgreSQL, and is no node."""
+    nobody = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: nobody)
+    monkeypatch.setattr(os, "chown", lambda *_words: None)
+    monkeypatch.setattr(node_tls, "load_config", lambda: None)
+    made = Pair(run_module, monkeypatch, tmp_path)
+    assert [plan["last"] for plan in made.renew()] == [True]
+    return made
 
 
-def assemble(run_module: Run, monkeypatch: pytest.MonkeyPatch, folder: Path, signer: str) -> dict[str, str]:
-    """One assembly's certificates, as the node role asks for them and puts them in place; returns the new ones."""
-    requests: dict[str, Any] = {}
+def test_blank_nodes_get_everything(pair: Pair) -> None:
     for node in NODES:
-        monkeypatch.setattr(tls, "TLS_DIRECTORY", folder / node)
-        monkeypatch.setattr(tls, "CA_DIRECTORY", folder / node / "ca")
-        requests[node] = run_module(node_key.main, names=[node], addresses=["192.0.2.1"])
-    monkeypatch.setattr(tls, "CA_DIRECTORY", folder / signer / "ca")
-    signed = run_module(node_certificate.main, cluster="vault", requests=requests)
+        assert tls.certificate_problem(pair.on(node), f"DNS:{node},IP:192.0.2.1") is None
+    assert len({*pair.read("ca/ca.key")}) == len({*pair.read("ca.crt")}) == 1, "each keeps the authority"
+    (plan,) = pair.renew()
+    assert plan["done"] and plan["waits"] == []
+
+
+def test_everybody_gets_a_new_certificate_of_the_same_authority(pair: Pair) -> None:
+    before = pair.read("node.crt"), pair.read("ca.crt"), pair.read("node.key")
+    (plan,) = pair.renew(renew=True)
+    after = pair.read("node.crt"), pair.read("ca.crt"), pair.read("node.key")
+    assert after[0][0] != before[0][0] and after[0][1] != before[0][1] and after[1:] == before[1:]
+    assert {*plan["sign"]} == {*NODES}
+
+
+def test_a_new_authority_takes_three_rounds(pair: Pair) -> None:
+    before = pair.read("ca.crt")[0]
+    plans = pair.renew(renew=True, renew_authority=True)
+    assert [(plan["make"], len(plan["sign"]), plan["last"]) for plan in plans] == [
+        (True, 0, False),
+        (False, 2, False),
+        (False, 0, True),
+    ]
+    assert len({*pair.read("ca.crt")}) == 1 and pair.read("ca.crt")[0] != before
     for node in NODES:
-        (folder / node / "ca.crt").write_text(signed["authority"], encoding="ascii")
-        if node in signed["certificates"]:
-            (folder / node / "node.crt").write_text(signed["certificates"][node], encoding="ascii")
-    assert signed["changed"] == bool(signed["certificates"])
-    return dict(signed["certificates"])
+        assert len([*(pair.folder / node / "ca").glob("*.key")]) == 1
+        assert tls.certificate_problem(pair.on(node), f"DNS:{node},IP:192.0.2.1") is None
 
 
-@pytest.mark.usefixtures("ensure_key")
-def test_a_new_authority_signs_both(run_module: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert set(assemble(run_module, monkeypatch, tmp_path, "node2")) == {*NODES}
-    assert assemble(run_module, monkeypatch, tmp_path, "node2") == {}
-    (tmp_path / "node2").rename(tmp_path / "lost")  # with the authority's key
-    assert set(assemble(run_module, monkeypatch, tmp_path, "node1")) == {*NODES}
-    for node in NODES:
-        assert tls.certificate_problem(tmp_path / node, f"DNS:{node},IP:192.0.2.1") is None
+def test_an_authority_that_expires_soon_is_replaced(pair: Pair) -> None:
+    soon = certificate_plan.__globals__
+    pair.monkeypatch.setitem(soon, "RENEW_BEFORE_S", 3651 * 86400)
+    found = pair.look()
+    assert certificate_plan(found, first=found)["make"]
 
 
-@pytest.mark.usefixtures("ensure_key")
-def test_who_lost_a_certificate_gets_one(run_module: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assemble(run_module, monkeypatch, tmp_path, "node1")
-    (tmp_path / "node2" / "node.crt").unlink()
-    assert set(assemble(run_module, monkeypatch, tmp_path, "node1")) == {"node2"}
+def test_with_a_node_away_and_back(pair: Pair) -> None:
+    pair.absent = {"node2"}
+    before = pair.read("node.crt")
+    (plan,) = pair.renew(renew=True)
+    assert plan["waits"] == ["node2 did not answer; it gets its own when this is run again."]
+    assert pair.read("node.crt")[0] != before[0] and pair.read("node.crt")[1] == before[1]
+    plans = pair.renew(renew=True, renew_authority=True)
+    assert "The new authority signs when both nodes trust it" in plans[-1]["waits"][-1]
+    assert pair.renew()[-1]["done"], "nothing more can be done"
+    pair.absent = set()
+    pair.renew(renew=True)
+    assert len({*pair.read("ca.crt")}) == 1 and pair.renew()[-1]["done"]
+
+
+@pytest.mark.parametrize("lost", NODES)
+def test_a_lost_node_takes_no_authority_along(pair: Pair, lost: str) -> None:
+    before = {node: (pair.folder / node / "ca.crt").read_bytes() for node in NODES}
+    shutil.rmtree(pair.folder / lost)
+    (plan,) = pair.renew()
+    assert [*plan["sign"]] == [lost] and not plan["make"]
+    assert {node: (pair.folder / node / "ca.crt").read_bytes() for node in NODES} == before
+
+
+def test_the_only_key_is_lost(pair: Pair) -> None:
+    """As in a cluster of an earlier version, where one node kept it."""
+    shutil.rmtree(pair.folder / "node2" / "ca")
+    shutil.rmtree(pair.folder / "node1")
+    plans = pair.renew()
+    assert plans[0]["make"] and plans[0]["signer"] == "node2" and plans[-1]["last"]
+    assert len({*pair.read("ca.crt")}) == 1
+
+
+def test_a_rehearsal_changes_nothing_and_shows_no_key(pair: Pair) -> None:
+    before = {path: path.read_bytes() for path in pair.folder.rglob("*") if path.is_file()}
+    pair.diffs.clear()
+    pair.renew(check=True, renew=True, renew_authority=True)
+    pair.renew(check=True, renew=True)
+    assert {path: path.read_bytes() for path in pair.folder.rglob("*") if path.is_file()} == before
+    assert len(pair.diffs) == 4 and "a new one" in pair.diffs[-1] and not any("KEY" in diff for diff in pair.diffs)
+
+
+def test_what_was_written_and_not_taken_up_is_taken_up(pair: Pair) -> None:
+    (pair.on("node1") / "pending").touch()
+    (plan,) = pair.renew()
+    assert [*plan["trust"]] == ["node1"] and not (pair.folder / "node1" / "pending").exists()

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, Duet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible_collections.duet.backup_ha.plugins.module_utils._certificate_plan import (
+    NEW,
+    Held,
+    after,
+    left_over,
+    next_round,
+)
+
+DOCUMENTATION = r"""
+name: certificate_plan
+short_description: Decide which certificates and authorities the nodes get next
+version_added: 0.2.0
+description:
+  - Judges what M(duet.backup_ha.node_key) found on both nodes. Changes nothing.
+  - Returns C(done), C(signer), C(make), C(sign) and C(copy) as M(duet.backup_ha.node_certificate) takes them, C(trust)
+    (for each node that gets something, the authorities that it is to trust, as PEM text, in which an empty text stands
+    for the one that is made), C(last) (whether nothing is left afterwards) and C(waits) (sentences about what has to
+    wait for a node that did not answer).
+options:
+  _input:
+    description: For each node's name what was found, or an empty value when it did not answer.
+    type: dict
+    required: true
+  first:
+    description: The same, as it was when the operation began.
+    type: dict
+    default: {}
+  renew:
+    description: Whether every node gets a new certificate.
+    type: bool
+    default: false
+  renew_authority:
+    description: Whether there has to be a new authority.
+    type: bool
+    default: false
+  preferred:
+    description: The node that makes an authority, where there is none.
+    type: str
+    default: ""
+author:
+  - Duet contributors (@duet)
+"""
+
+EXAMPLES = r"""
+plan: "{{ {'node1': one, 'node2': two} | duet.backup_ha.certificate_plan }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The plan.
+  type: dict
+"""
+
+# As for a node's certificate, see _certificates.py.
+RENEW_BEFORE_S = 90 * 24 * 3600
+
+
+def certificate_plan(
+    found: dict[str, dict[str, Any] | None],
+    first: dict[str, dict[str, Any] | None] | None = None,
+    renew: bool = False,
+    renew_authority: bool = False,
+    preferred: str = "",
+) -> dict[str, Any]:
+    """Plain data in, plain data out; the decisions are in module_utils/_certificate_plan.py."""
+    before = first or found
+    here = {name: facts for name, facts in found.items() if facts}
+    authorities = {key: value for facts in here.values() for key, value in facts["authorities"].items()}
+    nodes = {
+        name: _held(facts, renew and _same_certificate(facts, before.get(name))) if facts else None
+        for name, facts in found.items()
+    }
+    old = {key for facts in before.values() if facts for key in facts["keeps"]} if renew_authority else set()
+    outdated = {key for key, value in authorities.items() if value["until"] < time.time() + RENEW_BEFORE_S} | old
+    since = {NEW: time.time(), **{key: value["since"] for key, value in authorities.items()}}
+    step = next_round(nodes, since, tuple(outdated), preferred)
+    if step is None:
+        waits = left_over(nodes, since)
+        return {
+            "done": True,
+            "last": True,
+            "waits": waits,
+            "trust": {},
+            "sign": {},
+            "copy": [],
+            "make": False,
+            "signer": "",
+        }
+    then = after(nodes, step)
+    pem = {NEW: "", **{key: value["pem"] for key, value in authorities.items()}}
+    return {
+        "done": False,
+        "signer": step.signer,
+        "make": step.make,
+        "sign": step.sign,
+        "copy": list(step.copy),
+        "trust": {name: [pem[key] for key in trust] for name, trust in step.trust.items()},
+        "last": next_round(then, since, tuple(outdated), preferred) is None,
+        "waits": left_over(then, since),
+    }
+
+
+def _held(facts: dict[str, Any], renewed: bool) -> Held:
+    return Held(
+        tuple(facts["trusts"]),
+        tuple(facts["keeps"]),
+        facts["issuer"],
+        bool(facts["problem"]) or renewed,
+        facts["taken_up"],
+    )
+
+
+def _same_certificate(facts: dict[str, Any], before: dict[str, Any] | None) -> bool:
+    return facts["certificate"] == (before or {}).get("certificate", "")
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        return {"certificate_plan": certificate_plan}
