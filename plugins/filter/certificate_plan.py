@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.duet.backup_ha.plugins.module_utils._certificate_plan import (
     NEW,
     Held,
+    Round,
     after,
     left_over,
     next_round,
@@ -73,54 +74,39 @@ def certificate_plan(
 ) -> dict[str, Any]:
     """Plain data in, plain data out; the decisions are in module_utils/_certificate_plan.py."""
     before = first or found
-    here = {name: facts for name, facts in found.items() if facts}
-    authorities = {key: value for facts in here.values() for key, value in facts["authorities"].items()}
     nodes = {
         name: _held(facts, renew and _same_certificate(facts, before.get(name))) if facts else None
         for name, facts in found.items()
     }
-    old = {key for facts in before.values() if facts for key in facts["keeps"]} if renew_authority else set()
-    outdated = {key for key, value in authorities.items() if value["until"] < time.time() + RENEW_BEFORE_S} | old
-    since = {NEW: time.time(), **{key: value["since"] for key, value in authorities.items()}}
+    authorities = {key: one for facts in found.values() if facts for key, one in facts["authorities"].items()}
+    outdated = [key for key, one in authorities.items() if one["until"] < time.time() + RENEW_BEFORE_S]
+    if renew_authority:
+        outdated += [key for facts in before.values() if facts for key in facts["keeps"]]
+    since = {NEW: time.time(), **{key: one["since"] for key, one in authorities.items()}}
     step = next_round(nodes, since, tuple(outdated), preferred)
-    if step is None:
-        waits = left_over(nodes, since)
-        return {
-            "done": True,
-            "last": True,
-            "waits": waits,
-            "trust": {},
-            "sign": {},
-            "copy": [],
-            "make": False,
-            "signer": "",
-        }
-    then = after(nodes, step)
-    pem = {NEW: "", **{key: value["pem"] for key, value in authorities.items()}}
+    then = after(nodes, step) if step else nodes
+    last = step is None or next_round(then, since, tuple(outdated), preferred) is None
+    pem = {NEW: "", **{key: one["pem"] for key, one in authorities.items()}}
+    return {"done": step is None, "last": last, "waits": left_over(then, since), **_told(step or Round(""), pem)}
+
+
+def _told(step: Round, pem: dict[str, str]) -> dict[str, Any]:
     return {
-        "done": False,
         "signer": step.signer,
         "make": step.make,
         "sign": step.sign,
         "copy": list(step.copy),
         "trust": {name: [pem[key] for key in trust] for name, trust in step.trust.items()},
-        "last": next_round(then, since, tuple(outdated), preferred) is None,
-        "waits": left_over(then, since),
     }
 
 
 def _held(facts: dict[str, Any], renewed: bool) -> Held:
-    return Held(
-        tuple(facts["trusts"]),
-        tuple(facts["keeps"]),
-        facts["issuer"],
-        bool(facts["problem"]) or renewed,
-        facts["taken_up"],
-    )
+    due = bool(facts["problem"]) or renewed
+    return Held(tuple(facts["trusts"]), tuple(facts["keeps"]), facts["issuer"], due, facts["taken_up"])
 
 
 def _same_certificate(facts: dict[str, Any], before: dict[str, Any] | None) -> bool:
-    return facts["certificate"] == (before or {}).get("certificate", "")
+    return bool(facts["certificate"] == (before or {}).get("certificate", ""))
 
 
 class FilterModule:

@@ -4,9 +4,9 @@
 """Which certificates and authorities the nodes get next, so that each node accepts the other one all the while. Pure.
 
 The rule that every round keeps: the authority that signed a node's certificate is trusted by the other node. So a new
-authority is trusted first, signs then, and the old one is dropped when it has signed nothing that is in use. Each round
-follows from what the nodes have, never from what an earlier one meant to do: interrupted anywhere, it goes on. Of a node
-that does not answer it is known that it trusts whoever signed the other one's certificate, and nothing else.
+authority is trusted first, signs then, and the old one is dropped when it has signed nothing that is in use. Each
+round follows from what the nodes have, never from what an earlier one meant to do: interrupted anywhere, it goes on.
+Of a node that does not answer it is known that it trusts whoever signed the other one's certificate, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ NEW = "new"
 
 @dataclass(frozen=True)
 class Held:
-    """What a node has, authorities by their identity. ``issuer`` is the trusted one that signed its certificate, empty
-    when none did or there is no usable one; ``due``: it wants a new one; ``taken_up``: PostgreSQL uses what is there."""
+    """What a node has, authorities by their identity.
+
+    ``issuer`` is the trusted one that signed its certificate, empty when none did or there is no usable one; ``due``:
+    it wants a new one; ``taken_up``: PostgreSQL uses what is there.
+    """
 
     trusts: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
@@ -32,7 +35,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Round:
-    """What to do next. ``signer`` makes and signs; then the nodes put it in place, in any order: all of it, some, none."""
+    """What to do next. ``signer`` makes and signs; then the nodes put it in place, in any order: all, some or none."""
 
     signer: str
     make: bool = False
@@ -51,8 +54,8 @@ def next_round(
 ) -> Round | None:
     """The next round; None when there is nothing left that can be done now.
 
-    ``nodes`` holds None for one that does not answer; ``since`` tells when an authority was made; ``outdated`` are those
-    that are to be replaced; ``preferred`` makes an authority where there is none.
+    ``nodes`` holds None for one that does not answer; ``since`` tells when an authority was made; ``outdated`` are
+    those that are to be replaced; ``preferred`` makes an authority where there is none.
     """
     here = {name: held for name, held in nodes.items() if held}
     if not here:

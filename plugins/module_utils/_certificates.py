@@ -120,7 +120,7 @@ def held(wanted: str) -> dict[str, Any]:
 
 
 def install(certificate: str, trusted: list[str]) -> None:
-    """Replace certificate and trusted authorities, each as a whole. What is trusted comes first: it is the wider one."""
+    """Replace certificate and trusted authorities, each as a whole. What is trusted comes first: it is wider."""
     TLS_DIRECTORY.mkdir(parents=True, exist_ok=True)
     PENDING.touch()
     write_durably(TLS_DIRECTORY / "ca.crt", "".join(trusted))

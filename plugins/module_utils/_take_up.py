@@ -29,12 +29,12 @@ SELECT CASE WHEN pg_conf_load_time() < to_timestamp(%s) THEN '{_WAITS}'
 
 def take_up(config: NodeConfig, limit: float = LIMIT_S) -> bool:
     """Reload, and wait until the server shows the new certificate. False when it does not run: it will at its start."""
-    pid = postmaster_pid(config.postgresql)
-    if pid is None:
+    pid, certificates = postmaster_pid(config.postgresql), _pem.read_all(TLS_DIRECTORY / "node.crt")
+    if pid is None or not certificates:
         return False
     began, deadline = time.time(), time.monotonic() + limit
     os.kill(pid, signal.SIGHUP)
-    own = _pem.identity(_pem.read_all(TLS_DIRECTORY / "node.crt")[0])
+    own = _pem.identity(certificates[0])
     while True:
         state = _reloaded(config, began)
         if state == _OTHER:
@@ -43,8 +43,8 @@ def take_up(config: NodeConfig, limit: float = LIMIT_S) -> bool:
             return True
         if time.monotonic() > deadline:
             raise BackupHaError(
-                f"PostgreSQL on {config.node} did not take up its new certificate within {limit:.0f} s; its log says why."
-                " It serves on with the one before."
+                f"PostgreSQL on {config.node} did not take up its new certificate within {limit:.0f} s; its log says"
+                " why. It serves on with the one before."
             )
         time.sleep(0.05)
 

@@ -64,7 +64,7 @@ def test_nothing_to_do() -> None:
 def test_a_renewal_is_one_round_and_copies_the_key(keeper: str) -> None:
     nodes: dict[str, Held | None] = {**BOTH, "node1": DUE, "node2": DUE, PEER[keeper]: replace(DUE, keeps=())}
     step = next_round(nodes, SINCE)
-    trust = dict.fromkeys(BOTH, ("old",))
+    trust: dict[str, tuple[str, ...]] = dict.fromkeys(BOTH, ("old",))
     assert step == Round(keeper, False, trust, dict.fromkeys(BOTH, "old"), (PEER[keeper],))
     assert end(nodes) == (BOTH, 1)
 
@@ -147,7 +147,7 @@ def test_from_everywhere_it_ends_and_nothing_breaks_on_the_way(outdated: tuple[s
         if breaks(nodes):
             continue
         last, _count = end(nodes, outdated)
-        assert len({held for held in last.values()}) == 1
+        assert len(set(last.values())) == 1
         held = last["node1"]
         assert held and held.trusts == held.keeps == (held.issuer,) and held.taken_up and not held.due
         assert held.issuer not in outdated

@@ -137,9 +137,10 @@ def test_the_order_of_the_names_does_not_matter(node: Path) -> None:
     assert tls.certificate_problem(node, ",".join(reversed(WANTED.split(",")))) is None
 
 
+@pytest.mark.usefixtures("own")
 @pytest.mark.parametrize(("days", "problem"), [(89, "it expires soon"), (91, None)])
 def test_it_is_renewed_ninety_days_before_its_end(
-    node: Path, own: Path, monkeypatch: pytest.MonkeyPatch, days: int, problem: str | None
+    node: Path, monkeypatch: pytest.MonkeyPatch, days: int, problem: str | None
 ) -> None:
     monkeypatch.setattr(_authority, "DAYS", days)
     (node / "node.crt").write_text(sign(_authority.kept()[0], node), encoding="ascii")
