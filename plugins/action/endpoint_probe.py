@@ -8,6 +8,8 @@ The password never leaves this process.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -27,7 +29,8 @@ class ActionModule(ActionBase):
                 "timeout": {"type": "int", "default": 10},
             }
         )
-        ticket = self._execute_module(module_name=TICKET_MODULE, module_args={}, task_vars=task_vars)
+        with self._unseen():
+            ticket = self._execute_module(module_name=TICKET_MODULE, module_args={}, task_vars=task_vars)
         if ticket.get("failed") or self._task.check_mode:
             return {**result, **ticket}
         try:
@@ -42,6 +45,19 @@ class ActionModule(ActionBase):
         if ticket["workload"]:
             return {**result, **found, **_failure(ticket["workload"])}
         return {**result, "changed": False, "waiting": ticket["waiting"], **found}
+
+    @contextmanager
+    def _unseen(self) -> Iterator[None]:
+        """With -vvv connections show what modules print, unless it is not to be logged. This task's own answer is."""
+        contexts = [self._play_context, getattr(self._connection, "_play_context", self._play_context)]
+        before = [context.no_log for context in contexts]
+        for context in contexts:
+            context.no_log = True
+        try:
+            yield
+        finally:
+            for context, seen in zip(contexts, before, strict=True):
+                context.no_log = seen
 
 
 def _failure(reason: str) -> dict[str, Any]:

@@ -31,9 +31,12 @@ Action = TypeVar("Action", bound=ActionBase)
 def action(plugin: type[Action], /, **arguments: Any) -> Action:
     """An action as the executor makes it, for a task with these arguments."""
     task: Any = SimpleNamespace(args=arguments, async_val=0, check_mode=False, action="any", delegate_to=None)
-    connection: Any = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"))
+    context: Any = SimpleNamespace(no_log=False)
+    connection: Any = SimpleNamespace(
+        _shell=SimpleNamespace(tmpdir="/nowhere"), _play_context=SimpleNamespace(no_log=False)
+    )
     unused: Any = None
-    return plugin(task, connection, unused, unused, unused, None)
+    return plugin(task, connection, context, unused, unused, None)
 
 
 GIB = 2**30

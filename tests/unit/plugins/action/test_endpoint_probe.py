@@ -18,6 +18,8 @@ class Proof(endpoint_probe.ActionModule):
     ticket: dict[str, Any]
 
     def _execute_module(self, *_arguments: Any, **_options: Any) -> dict[str, Any]:
+        # With -vvv a connection prints what a module returns.
+        assert self._play_context.no_log and self._connection._play_context.no_log
         return self.ticket
 
 
@@ -34,6 +36,7 @@ def prove(monkeypatch: pytest.MonkeyPatch, ticket: dict[str, Any], problem: str 
     proof.ticket = ticket
     result = proof.run(task_vars={})
     assert "secret" not in str(result)
+    assert not proof._play_context.no_log and not proof._connection._play_context.no_log
     return result
 
 
