@@ -22,7 +22,7 @@ short_description: Decide which certificates and authorities the nodes get next
 version_added: 0.2.0
 description:
   - Judges what M(duet.backup_ha.node_key) found on both nodes. Changes nothing.
-  - Returns C(done), C(signer), C(make), C(sign) and C(copy) as M(duet.backup_ha.node_certificate) takes them, C(trust)
+  - Returns C(done), C(signer), C(make), C(sign) and C(copies) as M(duet.backup_ha.node_certificate) takes them, C(trust)
     (for each node that gets something, the authorities that it is to trust, as PEM text, in which an empty text stands
     for the one that is made), C(last) (whether nothing is left afterwards) and C(waits) (sentences about what has to
     wait for a node that did not answer).
@@ -95,7 +95,7 @@ def _told(step: Round, pem: dict[str, str]) -> dict[str, Any]:
         "signer": step.signer,
         "make": step.make,
         "sign": step.sign,
-        "copy": list(step.copy),
+        "copies": list(step.copy),
         "trust": {name: [pem[key] for key in trust] for name, trust in step.trust.items()},
     }
 

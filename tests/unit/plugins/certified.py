@@ -56,9 +56,9 @@ class Pair:
             plan = certificate_plan(found, first=first, preferred="node1", **wanted)
             plans.append(plan)
             signed: dict[str, Any] = {}
-            if plan["make"] or plan["sign"] or plan["copy"]:
+            if plan["make"] or plan["sign"] or plan["copies"]:
                 self.on(plan["signer"])
-                told = {key: plan[key] for key in ("make", "sign", "copy")}
+                told = {"make": plan["make"], "sign": plan["sign"], "copy": plan["copies"]}
                 signed = self.run(node_certificate.main, _check=check, cluster="vault", requests=found, **told)
             for node, trust in plan["trust"].items():
                 self.put(node, plan, trust, signed, check)
