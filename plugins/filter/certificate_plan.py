@@ -22,10 +22,10 @@ short_description: Decide which certificates and authorities the nodes get next
 version_added: 0.2.0
 description:
   - Judges what M(duet.backup_ha.node_key) found on both nodes. Changes nothing.
-  - Returns C(done), C(signer), C(make), C(sign) and C(copies) as M(duet.backup_ha.node_certificate) takes them, C(trust)
-    (for each node that gets something, the authorities that it is to trust, as PEM text, in which an empty text stands
-    for the one that is made), C(last) (whether nothing is left afterwards) and C(waits) (sentences about what has to
-    wait for a node that did not answer).
+  - Returns C(done); C(signer); C(make), C(sign) and C(copies) as M(duet.backup_ha.node_certificate) takes them;
+    C(trust), for each node that gets something the authorities that it is to trust, as PEM text, in which an empty text
+    stands for the one that is made; C(last), whether nothing is left afterwards; and C(waits), sentences about what has
+    to wait for a node that did not answer.
 options:
   _input:
     description: For each node's name what was found, or an empty value when it did not answer.
