@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ansible_collections.duet.backup_ha.plugins.module_utils import _pem
 from ansible_collections.duet.backup_ha.plugins.module_utils._certificate_plan import (
     NEW,
     Held,
@@ -43,6 +44,10 @@ options:
     description: Whether there has to be a new authority.
     type: bool
     default: false
+  own:
+    description: For each node's name C(certificate) and C(authority), as PEM text, where they are the user's own.
+    type: dict
+    default: {}
   preferred:
     description: The node that makes an authority, where there is none.
     type: str
@@ -71,23 +76,27 @@ def certificate_plan(
     renew: bool = False,
     renew_authority: bool = False,
     preferred: str = "",
+    own: dict[str, dict[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Plain data in, plain data out; the decisions are in module_utils/_certificate_plan.py."""
-    before = first or found
+    before, theirs = first or found, own or {}
     nodes = {
-        name: _held(facts, renew and _same_certificate(facts, before.get(name))) if facts else None
+        name: _held(facts, renew and _same_certificate(facts, before.get(name)), theirs.get(name)) if facts else None
         for name, facts in found.items()
     }
+    given = {_pem.identity(pem): pem for one in theirs.values() for pem in _pem.split(one["authority"])}
     authorities = {key: one for facts in found.values() if facts for key, one in facts["authorities"].items()}
     outdated = [key for key, one in authorities.items() if one["until"] < time.time() + RENEW_BEFORE_S]
     if renew_authority:
         outdated += [key for facts in before.values() if facts for key in facts["keeps"]]
     since = {NEW: time.time(), **{key: one["since"] for key, one in authorities.items()}}
-    step = next_round(nodes, since, tuple(outdated), preferred)
+    terms: dict[str, Any] = {"outdated": tuple(outdated), "preferred": preferred, "own": tuple(given)}
+    step = next_round(nodes, since, **terms)
     then = after(nodes, step) if step else nodes
-    last = step is None or next_round(then, since, tuple(outdated), preferred) is None
-    pem = {NEW: "", **{key: one["pem"] for key, one in authorities.items()}}
-    return {"done": step is None, "last": last, "waits": left_over(then, since), **_told(step or Round(""), pem)}
+    last = step is None or next_round(then, since, **terms) is None
+    pem = {NEW: "", **given, **{key: one["pem"] for key, one in authorities.items()}}
+    waits = left_over(then, since, tuple(given))
+    return {"done": step is None, "last": last, "waits": waits, **_told(step or Round(""), pem)}
 
 
 def _told(step: Round, pem: dict[str, str]) -> dict[str, Any]:
@@ -100,8 +109,12 @@ def _told(step: Round, pem: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _held(facts: dict[str, Any], renewed: bool) -> Held:
+def _held(facts: dict[str, Any], renewed: bool, own: dict[str, str] | None) -> Held:
     due = bool(facts["problem"]) or renewed
+    if own:
+        due = not facts["issuer"] or _pem.identity(facts["certificate"]) != _pem.identity(
+            _pem.split(own["certificate"])[0]
+        )
     return Held(tuple(facts["trusts"]), tuple(facts["keeps"]), facts["issuer"], due, facts["taken_up"])
 
 

@@ -11,7 +11,7 @@ Of a node that does not answer it is known that it trusts whoever signed the oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 # An authority that the round makes has no identity yet.
@@ -50,12 +50,17 @@ class Round:
 
 
 def next_round(
-    nodes: Mapping[str, Held | None], since: Mapping[str, float], outdated: tuple[str, ...] = (), preferred: str = ""
+    nodes: Mapping[str, Held | None],
+    since: Mapping[str, float],
+    outdated: tuple[str, ...] = (),
+    preferred: str = "",
+    own: tuple[str, ...] = (),
 ) -> Round | None:
     """The next round; None when there is nothing left that can be done now.
 
     ``nodes`` holds None for one that does not answer; ``since`` tells when an authority was made; ``outdated`` are
-    those that are to be replaced; ``preferred`` makes an authority where there is none.
+    those that are to be replaced; ``preferred`` makes an authority where there is none. ``own`` are the user's
+    authorities: their certificates are at hand and signed already, and no other authority is wanted.
     """
     here = {name: held for name, held in nodes.items() if held}
     if not here:
@@ -63,16 +68,17 @@ def next_round(
     kept = sorted({key for held in here.values() for key in held.keeps}, key=lambda key: (-since[key], key))
     in_use = {held.issuer for held in here.values()}
     # One that is not in use yet is the replacement.
-    make = not kept or (kept[0] in outdated and kept[0] in in_use)
-    target = NEW if make else kept[0]
-    signer = _signer(here, target, preferred)
-    settled = len(here) == len(nodes) and all(_is_settled(held, target) for held in here.values())
-    known = (target, *kept, *(one for held in here.values() for one in held.trusts))
-    trust = (target,) if settled else tuple(dict.fromkeys(known))
+    make = not own and (not kept or (kept[0] in outdated and kept[0] in in_use))
+    wanted = own or ((NEW,) if make else (kept[0],))
+    signer = _signer(here, wanted[0], preferred)
+    settled = len(here) == len(nodes) and all(_is_settled(held, wanted) for held in here.values())
+    known = (*wanted, *kept, *(one for held in here.values() for one in held.trusts))
+    trust = wanted if settled else tuple(dict.fromkeys(known))
     sign = {}
     if all(held.taken_up for held in here.values()):
-        sign = {name: by for name in here if (by := _authority_for(name, nodes, here, target))}
-    copy = tuple(name for name, held in here.items() if target not in held.keeps and name != signer)
+        # What is the user's own can't be signed here by anybody else.
+        sign = {name: by for name in here if (by := _authority_for(name, nodes, wanted, () if own else kept))}
+    copy = tuple(name for name, held in here.items() if not own and wanted[0] not in held.keeps and name != signer)
     copy = tuple(name for name in copy if here[name].issuer or name in sign)
     changed = {
         name: trust
@@ -89,20 +95,20 @@ def _signer(here: Mapping[str, Held], target: str, preferred: str) -> str:
     return ranked[0]
 
 
-def _is_settled(held: Held, target: str) -> bool:
-    return held.taken_up and not held.due and held.issuer == target and target in held.trusts
+def _is_settled(held: Held, wanted: tuple[str, ...]) -> bool:
+    return held.taken_up and not held.due and held.issuer in wanted and {*wanted} <= {*held.trusts}
 
 
-def _authority_for(name: str, nodes: Mapping[str, Held | None], here: Mapping[str, Held], target: str) -> str:
+def _authority_for(name: str, nodes: Mapping[str, Held | None], wanted: tuple[str, ...], kept: Sequence[str]) -> str:
     """Who signs a node's certificate in this round; empty for nobody."""
-    held = here[name]
+    held = nodes[name] or Held()
     others = [other for key, other in nodes.items() if key != name]
     if any(other is None for other in others):
         # Where nobody accepts what it has, nothing breaks.
-        mine = held.issuer or target
-        return mine if held.due and mine in (*held.keeps, NEW) else ""
-    accepted = all(not other.trusts or target in other.trusts for other in others if other)
-    return target if accepted and (held.due or held.issuer != target) else ""
+        mine = held.issuer or wanted[0]
+        return mine if held.due and mine in (*kept, *wanted) else ""
+    accepted = all(not other.trusts or {*wanted} <= {*other.trusts} for other in others if other)
+    return wanted[0] if accepted and (held.due or held.issuer not in wanted) else ""
 
 
 def after(nodes: Mapping[str, Held | None], step: Round, made: str = NEW) -> dict[str, Held | None]:
@@ -129,7 +135,7 @@ def after(nodes: Mapping[str, Held | None], step: Round, made: str = NEW) -> dic
     return found
 
 
-def left_over(nodes: Mapping[str, Held | None], since: Mapping[str, float]) -> list[str]:
+def left_over(nodes: Mapping[str, Held | None], since: Mapping[str, float], own: tuple[str, ...] = ()) -> list[str]:
     """What has to wait for a node that did not answer, as sentences."""
     absent = [name for name, held in nodes.items() if held is None]
     here = {name: held for name, held in nodes.items() if held}
@@ -138,9 +144,13 @@ def left_over(nodes: Mapping[str, Held | None], since: Mapping[str, float]) -> l
     who = absent[0]
     said = [f"{who} did not answer; it gets its own when this is run again."]
     for name, held in here.items():
-        if held.due:
+        if held.due and own:
+            said.append(
+                f"{name} keeps its certificate until then, because {who} may not trust the new one's authority."
+            )
+        elif held.due:
             said.append(f"{name} keeps its certificate until then: the key of the authority that {who} trusts is lost.")
     kept = sorted({key for held in here.values() for key in held.keeps}, key=lambda key: -since[key])
-    if kept and any(held.issuer != kept[0] for held in here.values()):
+    if kept and not own and any(held.issuer != kept[0] for held in here.values()):
         said.append("The new authority signs when both nodes trust it; until then the old one is trusted as well.")
     return said

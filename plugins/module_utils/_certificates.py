@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import pwd
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -75,14 +76,17 @@ def fits(certificate: Path, key: Path) -> bool:
 
 def issuer_of(certificate: Path, trusted: list[str]) -> str:
     """Which of these authorities signed it, by its identity; empty for none. Time plays no part."""
+    found, between = [], ["-untrusted", str(certificate)]
     with tempfile.TemporaryDirectory() as scratch:
         ca = Path(scratch, "ca")
         for pem in trusted:
             ca.write_text(pem, encoding="ascii")
             verify = ["openssl", "verify", "-no_check_time", "-no-CApath", "-no-CAstore", "-CAfile", str(ca)]
-            if ": OK" in run([*verify, str(certificate)], check=False):
-                return _pem.identity(pem)
-    return ""
+            # What follows it leads to further authorities; the one that signed it itself comes first.
+            found.append([": OK" in run([*verify, *more, str(certificate)], check=False) for more in ([], between)])
+    direct = [pem for pem, (itself, _led) in zip(trusted, found, strict=True) if itself]
+    led = [pem for pem, (_itself, led) in zip(trusted, found, strict=True) if led]
+    return _pem.identity((direct + led)[0]) if led or direct else ""
 
 
 def _names_of(certificate: Path) -> set[str]:
@@ -119,13 +123,49 @@ def held(wanted: str) -> dict[str, Any]:
     }
 
 
-def install(certificate: str, trusted: list[str]) -> None:
+def install(certificate: str, trusted: list[str], key: str = "") -> None:
     """Replace certificate and trusted authorities, each as a whole. What is trusted comes first: it is wider."""
     TLS_DIRECTORY.mkdir(parents=True, exist_ok=True)
     PENDING.touch()
     write_durably(TLS_DIRECTORY / "ca.crt", "".join(trusted))
-    if certificate:
+    if key:
+        _install_pair(certificate, key)
+    elif certificate:
         write_durably(TLS_DIRECTORY / "node.crt", certificate)
+
+
+def _install_pair(certificate: str, key: str) -> None:
+    """A certificate with another key: both at once, by one link, because PostgreSQL does not start with one of each."""
+    names, pair = ("node.crt", "node.key"), TLS_DIRECTORY / "pair"
+    if not all(os.path.islink(TLS_DIRECTORY / name) for name in names):
+        present = [(TLS_DIRECTORY / name) for name in names]
+        if all(path.exists() for path in present):
+            _point(pair, _write_pair(*(path.read_text(encoding="utf-8") for path in present)))
+        else:
+            _point(pair, _write_pair(certificate, key))
+        for name in names:
+            _point(TLS_DIRECTORY / name, Path("pair", name))
+    _point(pair, _write_pair(certificate, key))
+    for path in TLS_DIRECTORY.glob("pair-*"):
+        if path.name != os.readlink(pair):
+            shutil.rmtree(path)
+
+
+def _write_pair(certificate: str, key: str) -> Path:
+    """A folder with both, named after the certificate; returns its name."""
+    folder = TLS_DIRECTORY / f"pair-{_pem.identity(_pem.split(certificate)[0])}"
+    write_durably(folder / "node.crt", certificate)
+    write_durably(folder / "node.key", key, mode=0o600)
+    ensure_key(folder / "node.key")
+    return Path(folder.name)
+
+
+def _point(link: Path, target: Path) -> None:
+    """Let a link lead there, at once."""
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
 
 
 def taken_up() -> None:

@@ -154,7 +154,8 @@ def _expiry(said: Said, facts: Facts, notices: list[Notice]) -> Said:
         if name not in said.expiring:
             days = (facts.expiries[name] - facts.at) / 86400
             when = f"expires in {days:.0f} days" if days >= 1 else "expires today" if days > 0 else "has expired"
-            message = f"The {name} of {facts.node} {when}. Run duet.backup_ha.certificates, which makes a new one."
+            advice = "Run duet.backup_ha.certificates; with a new one, if it is one of your own."
+            message = f"The {name} of {facts.node} {when}. {advice}"
             notices.append(
                 Notice("certificate_expires", message, {"certificate": name, "expires": facts.expiries[name]})
             )

@@ -24,6 +24,10 @@ options:
     description: The node's new certificate, as PEM text; empty to leave it as it is.
     type: str
     default: ""
+  key:
+    description: The private key of a certificate of the user's own, as PEM text; empty where the node's key stays.
+    type: str
+    default: ""
   renewed:
     description: Whether there is a new certificate, for check mode, where nobody has signed it.
     type: bool
@@ -84,6 +88,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._take_up import tak
 ARGUMENTS = {
     "authorities": {"type": "list", "elements": "str", "required": True},
     "certificate": {"type": "str", "default": ""},
+    "key": {"type": "str", "default": "", "no_log": True},
     "renewed": {"type": "bool", "default": False},
     # Sealed for this node: what is in it can be shown.
     "copy": {"type": "dict", "default": {}},
@@ -122,7 +127,7 @@ def put(wanted: dict[str, Any], authorities: list[str]) -> bool:
     """Put everything in place. True when PostgreSQL was reloaded."""
     if wanted["copy"]:
         _authority.keep(wanted["copy"], tls.TLS_DIRECTORY / "node.key")
-    tls.install(wanted["certificate"], authorities)
+    tls.install(wanted["certificate"], authorities, wanted["key"])
     config = load_config()
     reloaded = config is not None and take_up(config)
     tls.taken_up()

@@ -29,6 +29,7 @@ UNION ALL SELECT count(*) > 2 FROM pg_auth_members WHERE member = 'backup_ha'::r
 UNION ALL SELECT pg_has_role('backup_ha', name, 'member') FROM unnest(array['pg_read_all_data', 'pg_write_all_data',
   'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program']) AS name
 """
+NOTHING = "Nothing was changed"
 SLOW_S = 3.0  # the machine is shared; a restart or a lost session would be an error, not a pause
 
 
@@ -171,3 +172,41 @@ def test_a_node_lost_its_files(cluster: Cluster, access: Access, tmp_path: Path,
     now = tls.serial(lab, PEER[lost]), tls.authorities(lab, PEER[lost])
     assert (now == before) is copied and len(now[1]) == 1
     connect_anew(cluster)
+
+
+def test_certificates_of_the_user(cluster: Cluster, tmp_path: Path) -> None:
+    """At the first assembly, one as text and one by its path; then the cluster's own authority takes over."""
+    lab, mine, name = cluster.lab, tls.Mine(tmp_path), tls.endpoint_name(cluster.lab)
+    shared = (f"IP:{lab.endpoint}", f"DNS:{name}")
+    good = {node: mine.node(lab, node, *shared) for node in NODES}
+    good["node2"] = {key: Path(path).read_text(encoding="ascii") for key, path in good["node2"].items()}
+    lab.reset(*NODES)
+    outcome = lab.play("assemble", "-vvv", inventory=mine.inventory(lab, "mine", good)).check()
+    key = Path(good["node1"]["backup_ha_certificate_key"]).read_text(encoding="ascii").splitlines()[1]
+    assert key not in outcome.output and "PRIVATE KEY" not in outcome.output
+    made = Cluster(lab, cluster.settle())
+    access = watch_over(made, tmp_path).access
+    for node in NODES:
+        assert tls.serial(lab, node) == tls.served(lab, node)
+        assert tls.authorities(lab, node) == ["subject=CN = mine"]
+        assert lab.sh(node, f"stat -Lc '%a %U' {TLS}/node.key") == "600 postgres"
+    for host in (lab.endpoint, name):
+        assert tls.connects(lab, access, mine.root, host) == ""
+    connect_anew(made)
+    undisturbed(made, access, mine.root)
+    assert all("backup-ha" in " ".join(tls.authorities(lab, node)) for node in NODES)
+    connect_anew(made)
+
+
+def test_a_wrong_certificate_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    lab, mine = cluster.lab, tls.Mine(tmp_path)
+    wrong = {node: mine.node(lab, node, f"DNS:{tls.endpoint_name(lab)}") for node in NODES}
+    wrong["node2"]["backup_ha_certificate_key"] = f"{tmp_path}/mine.key"
+    with lab.unchanged():
+        for operation in ("assemble", "certificates"):
+            outcome = lab.play(operation, inventory=mine.inventory(lab, "wrong", wrong))
+            assert outcome.code != 0 and NOTHING in outcome.said and "refused" in outcome.said, outcome
+            for node in NODES:
+                assert f"The certificate of {node} (backup_ha_certificate) has" in outcome.said, outcome
+            assert f"it also needs IP:{lab.endpoint}" in outcome.said, outcome
+            assert "The key of node2 (backup_ha_certificate_key) is not the one of its certificate" in outcome.said

@@ -13,7 +13,7 @@ import yaml
 
 from measure.access import DATABASE, ROLE, Access
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.support import NODES, UNIT, Lab
+from tests.scenarios.support import NODES, UNIT, Lab, run
 
 TLS = "/etc/backup-ha/tls"
 CA = "/etc/backup-ha/ca"
@@ -102,6 +102,43 @@ class Writer:
                     self._over.wait(0.02)
         except psycopg.Error as error:
             self.problems.append(str(error))
+
+
+@dataclass
+class Mine:
+    """An authority of the user's own on the control node, by the openssl command."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self._make("mine", "-subj", "/CN=mine", "-addext", "basicConstraints=critical,CA:TRUE")
+
+    def _make(self, name: str, *words: str) -> None:
+        files = ["-keyout", f"{self.folder}/{name}.key", "-out", f"{self.folder}/{name}.crt"]
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "99", *words, *files)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "mine.crt"
+
+    def node(self, lab: Lab, node: str, *more: str) -> dict[str, str]:
+        """Paths of a certificate and its key, as variables of a host; `more` names besides those of the node."""
+        names = ",".join([f"DNS:{node}", f"IP:{lab.address(node)}", *more])
+        by = ["-CA", str(self.root), "-CAkey", f"{self.folder}/mine.key", "-addext", f"subjectAltName={names}"]
+        self._make(node, "-subj", "/CN=backup_ha", "-addext", "basicConstraints=critical,CA:FALSE", *by)
+        return {
+            "backup_ha_certificate": f"{self.folder}/{node}.crt",
+            "backup_ha_certificate_key": f"{self.folder}/{node}.key",
+            "backup_ha_certificate_authority": str(self.root),
+        }
+
+    def inventory(self, lab: Lab, name: str, variables: dict[str, dict[str, str]]) -> Path:
+        def change(document: dict[str, Any]) -> None:
+            (cluster,) = document["backup_ha"]["children"].values()
+            for node, wanted in variables.items():
+                cluster["hosts"][node].update(wanted)
+
+        return lab.write_inventory(name, change)
 
 
 # Every argument of every process, many times a second, until the file is gone; a line once.

@@ -173,3 +173,34 @@ def test_who_is_away_is_named_and_nobody_when_both_are_there() -> None:
     assert left_over({"node1": WELL, "node2": None}, SINCE) == [
         "node2 did not answer; it gets its own when this is run again."
     ]
+
+
+def go_on(nodes: Nodes, own: tuple[str, ...]) -> dict[str, Held | None]:
+    """To the end with the user's own authorities; no interruption breaks anything."""
+    now, count = dict(nodes), 0
+    while step := next_round(now, SINCE, own=own):
+        assert not step.make and not step.copy and {*step.sign.values()} <= {*own}
+        for found in prefixes(now, step):
+            assert not breaks(found), (now, step, found)
+        now, count = after(now, step), count + 1
+        assert count <= 5, "it goes on for ever"
+    return now
+
+
+@pytest.mark.parametrize("own", [("mine",), ("mine", "old"), ("mine", "mine2")])
+def test_the_user_s_authorities_take_over_and_nothing_breaks(own: tuple[str, ...]) -> None:
+    for one, two in itertools.product([*states()], repeat=2):
+        nodes: dict[str, Held | None] = {"node1": one, "node2": two}
+        if breaks(nodes):
+            continue
+        for held in go_on(nodes, own).values():
+            assert held and held.trusts == own and held.issuer in own and not held.due
+        alone = go_on({"node1": one, "node2": None}, own)
+        back: dict[str, Held | None] = {**alone, "node2": two}
+        assert not one.issuer or not breaks(back)
+
+
+def test_a_new_certificate_of_the_same_authority_does_not_wait_for_an_absent_node() -> None:
+    mine = Held(("mine",), (), "mine", due=True)
+    step = next_round({"node1": mine, "node2": None}, SINCE, own=("mine",))
+    assert step and step.sign == {"node1": "mine"}
