@@ -1,6 +1,7 @@
 """Run the scenarios on labs of their own and remove them: `.venv/bin/python tests/scenarios/run.py --help`.
 
 Two workers share the files, each with a lab for itself: most of a scenario's time is spent waiting for a server.
+Tests that are marked `later` cost more than they find from day to day: they run with `--all`, or when they are named.
 """
 
 from __future__ import annotations
@@ -193,6 +194,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__)
     parser.add_argument("files", nargs="*", help="only these test files")
     parser.add_argument("-k", dest="expression", help="only tests that match, as for pytest")
+    parser.add_argument("--all", action="store_true", help="also the tests that are marked `later`")
     parser.add_argument("--name", default="scen", help="the labs' name; 1 and 2 are appended (%(default)s)")
     parser.add_argument(
         "--subnet", default="198.18.80.0/24", help="the first lab's; the next one follows (%(default)s)"
@@ -210,6 +212,8 @@ def main() -> int:
     began = time.monotonic()
     running = workers(options)
     selection = ["-k", options.expression] if options.expression else []
+    if not (options.all or options.files or options.expression):
+        selection = ["-m", "not later"]
     # The image is made once, before two labs ask for it.
     subprocess.run([sys.executable, str(ROOT / "lab/lab.py"), "image"], stdin=subprocess.DEVNULL, check=True)
     if not options.keep:

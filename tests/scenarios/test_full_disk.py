@@ -15,6 +15,8 @@ from tests.scenarios.taking_over import answers_session
 from tests.scenarios.test_rejoin import MARK, follows, forks, lose_wal
 from tests.scenarios.watching import watch_over
 
+pytestmark = [pytest.mark.later, pytest.mark.usefixtures("by_hand")]
+
 FOLDER = "/var/lib/postgresql/15"
 ROOMY_MB = 4096
 
@@ -70,7 +72,7 @@ def test_refused_before_anything_stops(small: tuple[Cluster, dict[str, Disk]]) -
     cluster, disks = small
     disks[cluster.secondary].fill(100 * 1024)
     outcome = cluster.lab.play("switchover")
-    assert outcome.code != 0 and ": refused." in outcome.said and "free" in outcome.said, outcome
+    assert outcome.code != 0 and ": refused." in outcome.said and "Make room there." in outcome.said, outcome
     disks[cluster.secondary].empty()
     assert cluster.settle() == cluster.primary
 

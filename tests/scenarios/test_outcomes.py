@@ -210,5 +210,6 @@ def test_in_doubt_when_both_nodes_are_lost_in_the_middle(cluster: Cluster) -> No
     for node in (cluster.primary, cluster.secondary):
         lab.power_on(node)
     lab.forget_connections()
+    within(60, lab.writers, "one of them has resumed")
     lab.play("switchover").check()
     cluster.settle()
