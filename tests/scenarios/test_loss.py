@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.support import UNIT
 from tests.scenarios.taking_over import DONE, failover, sure
 from tests.scenarios.test_rejoin import come_back, forks, in_step, summary
+
+pytestmark = pytest.mark.usefixtures("by_hand")
 
 # Two transactions that the other node never gets, whether or not commits are to wait for it.
 LOST = """
