@@ -34,6 +34,9 @@ ON_SERVERS = [
     "test_interrupted_assembly.py",
     "test_rejoin.py",
     "test_outcomes.py",
+    "test_config_stream.py",
+    "test_events.py",
+    "test_forecast.py",
     "test_ipv6.py",
     "test_required.py",
     "test_full_disk.py",
@@ -41,14 +44,8 @@ ON_SERVERS = [
 ]
 FIRST_ON_CLUSTER = ["test_assemble_blank.py", "test_snapshot.py", "test_status.py"]
 # Of what `make faults` breaks, the rows that have found the most.
-FAULTS_ON_CLUSTER = [
-    "test_switchover.py::test_broken_at[primary-stop_primary-primary silent]",
-    "test_switchover.py::test_broken_at[secondary-await_promotion-secondary killed]",
-]
-FAULTS_ON_SERVERS = [
-    "test_rejoin.py::test_broken_at[prepare_primary-primary killed]",
-    "test_assemble.py::test_broken_at[node1-promote-primary killed]",
-]
+FAULTS_ON_CLUSTER = ["test_switchover.py::test_broken_at[primary-stop_primary-primary silent]"]
+FAULTS_ON_SERVERS = ["test_assemble.py::test_broken_at[node1-promote-primary killed]"]
 NOTHING_SELECTED = 5  # pytest's exit code
 SHOWN = (" PASSED", " FAILED", " ERROR", " SKIPPED")
 _printing = threading.Lock()

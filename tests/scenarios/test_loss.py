@@ -77,6 +77,7 @@ def test_of_a_silent_primary_it_says_the_least_and_since_when(cluster: Cluster) 
     assert told["heard"] < first.timestamp(), "what was lost is older than what the failover called unknown"
 
 
+@pytest.mark.later
 def test_of_a_primary_whose_disk_can_be_read_it_says_all(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     before = forks(lab, old)
