@@ -77,7 +77,7 @@ for line in run("systemctl", "list-unit-files", "--no-legend", "--plain").splitl
     found["unit file " + name] = state
 for line in run("systemctl", "list-units", "--all", "--no-legend", "--plain", "--type=service,target").splitlines():
     name, _, active = line.split()[:3]
-    if active in ("active", "failed") and not name.startswith(("user@", "session")):
+    if active in ("active", "failed") and not name.startswith(("user@", "session", "backup-ha-events.")):
         found["unit " + name] = active
 for unit in ("postgresql@*", "bacula-*", "ssh.service"):
     for block in run("systemctl", "show", unit, "-p", "Id,MainPID,ExecMainStartTimestampMonotonic").split("\n\n"):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.journal import Journal, init_process
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.support import NODES, UNIT, Lab, run, within
+from tests.scenarios.support import NODES, UNIT, CommandError, Lab, run, within
 from tests.scenarios.taking_over import answers_session
 from tests.scenarios.test_rejoin import MARK, follows, forks, lose_wal
 from tests.scenarios.watching import watch_over
@@ -44,8 +44,17 @@ class Disk:
         run("nsenter", "-t", str(self.init), "-m", "mount", *words, FOLDER)
 
     def fill(self, spare_kb: int = 0) -> None:
-        used = int(self.lab.sh(self.node, f"df --output=used {FOLDER} | tail -1"))
-        self._mount("-o", f"remount,size={used + spare_kb}k")
+        """The kernel refuses a size below what is used, which may be more than a moment ago."""
+
+        def shrink() -> bool:
+            used = int(self.lab.sh(self.node, f"df --output=used {FOLDER} | tail -1"))
+            try:
+                self._mount("-o", f"remount,size={used + spare_kb}k")
+            except CommandError:
+                return False
+            return True
+
+        within(5, shrink, "no room is left")
 
     def empty(self) -> None:
         self._mount("-o", f"remount,size={ROOMY_MB}m")
