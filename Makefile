@@ -3,12 +3,12 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup lab lab-down demo test lint sanity unit scenarios faults chaos molecule bench clean
+.PHONY: help setup lab lab-down demo test lint sanity unit scenarios scenarios-all faults chaos molecule bench clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## create .venv and build/tree (quick when they are up to date)
 	@dev/setup.sh
@@ -35,6 +35,9 @@ unit: setup ## unit tests
 
 scenarios: setup ## the scenarios, on labs of their own
 	@$(PY) tests/scenarios/run.py
+
+scenarios-all: setup ## also those that `make test` leaves out
+	@$(PY) tests/scenarios/run.py --all
 
 faults: setup ## break role changes at every step, write docs/faults.md (an hour), then chaos
 	@$(PY) tests/faults/run.py

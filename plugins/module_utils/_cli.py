@@ -24,6 +24,7 @@ from ._events import told
 from ._file_process import synchronize
 from ._node_text import describe_node
 from ._observe import observe_node
+from ._operation import await_own_end
 from ._postgres import SessionError
 from ._rejoin import rejoin
 from ._rejoin_outcome import report
@@ -35,6 +36,7 @@ def _say(line: str) -> None:
 
 
 SHOWN = 5
+OWN_REJOIN_S = 60.0
 FOREVER_S = 10 * 365 * 24 * 3600.0
 
 
@@ -156,6 +158,8 @@ _WITH_CODE: dict[str, Callable[[NodeConfig, argparse.Namespace], int]] = {
 def _rejoin(config: NodeConfig, options: argparse.Namespace) -> int:
     # The terminal may vanish in the middle; the rewind ends all the same.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if not options.check:
+        await_own_end("", OWN_REJOIN_S)
     try:
         with nullcontext() if options.check else told(config, "rejoin", _failover_command.who()):
             outcome = rejoin(config, options.timeout, options.discard_fork, options.check)

@@ -13,8 +13,16 @@ Snapshot = dict[str, str]
 SCRIPT = r"""
 import hashlib, json, os, re, subprocess
 
-# Caches, what a shell writes, and an empty file that is only there to be locked.
-SKIP = ("/root/.ansible", "/root/.bash_history", "/root/.bconsole_history", "/var/lib/backup-ha/operation.lock")
+# Caches, what a shell writes, an empty file that is only there to be locked, and what the agent writes whether or not
+# anybody plays: whether commits wait, and what it has to tell.
+SKIP = ("/root/.ansible", "/root/.bash_history", "/root/.bconsole_history", "/var/lib/backup-ha/operation.lock",
+        "/var/lib/backup-ha/events", "/var/lib/backup-ha/notices.json")
+SKIP_NAMES = ("backup-ha-synchronous.conf",)
+AGENTS_ROWS = re.compile(
+    r"^COPY backup_ha\.(event|protection) .*?^\\\.$|^SELECT pg_catalog\.setval\('backup_ha\.protection_[^\n]*$",
+    re.MULTILINE | re.DOTALL,
+)
+AGENTS_SETTING = "synchronous_standby_names"
 DIGESTED = ("/etc", "/root", "/usr/local", "/var/lib/backup-ha", "/usr/lib/backup-ha", "/var/lib/dpkg/status",
             "/var/cache/debconf", "/var/spool/cron")
 LISTED = ("/usr/bin", "/usr/sbin", "/usr/lib/systemd", "/usr/lib/postgresql", "/usr/lib/python3/dist-packages")
@@ -34,7 +42,7 @@ def walk(root):
 
 
 def record(path, digest):
-    if path.startswith(SKIP) or "/__pycache__" in path:
+    if path.startswith(SKIP) or path.endswith(SKIP_NAMES) or "/__pycache__" in path:
         return
     try:
         status = os.lstat(path)
@@ -69,7 +77,7 @@ for line in run("systemctl", "list-unit-files", "--no-legend", "--plain").splitl
     found["unit file " + name] = state
 for line in run("systemctl", "list-units", "--all", "--no-legend", "--plain", "--type=service,target").splitlines():
     name, _, active = line.split()[:3]
-    if active in ("active", "failed") and not name.startswith(("user@", "session")):
+    if active in ("active", "failed") and not name.startswith(("user@", "session", "backup-ha-events.")):
         found["unit " + name] = active
 for unit in ("postgresql@*", "bacula-*", "ssh.service"):
     for block in run("systemctl", "show", unit, "-p", "Id,MainPID,ExecMainStartTimestampMonotonic").split("\n\n"):
@@ -88,12 +96,13 @@ for line in run("pg_lsclusters", "--no-header").splitlines():
     if status.startswith("online"):
         dump = run("runuser", "-u", "postgres", "--", f"/usr/lib/postgresql/{version}/bin/pg_dumpall", "-p", port)
         # Newer versions write a random word against injected commands.
-        text = re.sub(r"^\\(un)?restrict .*$", "", dump, flags=re.MULTILINE)
+        text = AGENTS_ROWS.sub("", re.sub(r"^\\(un)?restrict .*$", "", dump, flags=re.MULTILINE))
         found[f"databases {version}/{name}"] = hashlib.sha256(text.encode()).hexdigest()
         psql = ("runuser", "-u", "postgres", "--", "psql", "-XAtp", port, "-c")
         found[f"slots {version}/{name}"] = run(*psql, "SELECT slot_name FROM pg_replication_slots ORDER BY 1")
         found[f"settings {version}/{name}"] = hashlib.sha256(
-            run(*psql, "SELECT name, setting FROM pg_settings WHERE source <> 'override' ORDER BY 1").encode()
+            run(*psql, "SELECT name, setting FROM pg_settings WHERE source <> 'override' "
+                f"AND name <> '{AGENTS_SETTING}' ORDER BY 1").encode()
         ).hexdigest()
 print(json.dumps(found))
 """

@@ -91,6 +91,7 @@ def test_a_former_primary_is_the_secondary_by_itself_and_its_fork_is_kept(cluste
     within(90, lambda: not record(lab, node), "whoever follows for long has nothing to remember")
 
 
+@pytest.mark.later
 def test_status_says_so_and_the_playbook_waits(cluster: Cluster) -> None:
     lab, node = cluster.lab, cluster.primary
     fail_over(cluster)
@@ -108,6 +109,7 @@ def test_status_says_so_and_the_playbook_waits(cluster: Cluster) -> None:
     follows(cluster)
 
 
+@pytest.mark.later
 @pytest.mark.parametrize("how", ["power cut", "killed"])
 def test_interrupted_in_the_middle_of_the_rewind_it_goes_on(cluster: Cluster, how: str) -> None:
     lab, node = cluster.lab, cluster.primary
@@ -131,6 +133,7 @@ def test_interrupted_in_the_middle_of_the_rewind_it_goes_on(cluster: Cluster, ho
     assert len(set(forks(lab, node)) - set(before)) == 1
 
 
+@pytest.mark.later
 def test_a_primary_that_is_not_there_is_waited_for_and_no_failure(cluster: Cluster) -> None:
     lab, node, new = cluster.lab, cluster.primary, cluster.secondary
     fail_over(cluster)
@@ -150,6 +153,7 @@ def test_a_primary_that_is_not_there_is_waited_for_and_no_failure(cluster: Clust
     follows(cluster)
 
 
+@pytest.mark.later
 def test_where_it_is_not_wanted_somebody_has_to_do_it(cluster: Cluster) -> None:
     lab, node = cluster.lab, cluster.primary
     assembled = lab.play("assemble", "-e", '{"backup_ha_auto_rejoin": false}').check()
@@ -167,6 +171,7 @@ def test_where_it_is_not_wanted_somebody_has_to_do_it(cluster: Cluster) -> None:
         lab.play("assemble").check()
 
 
+@pytest.mark.later
 def test_attempts_that_fail_become_rarer_and_end_with_a_notice(cluster: Cluster) -> None:
     """There is no room to keep the fork."""
     lab, node = cluster.lab, cluster.primary

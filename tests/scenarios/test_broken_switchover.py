@@ -65,6 +65,7 @@ def serves(cluster: Cluster) -> None:
     within(5, lambda: cluster.lab.has_endpoint(cluster.primary), "the old primary has the endpoint again")
 
 
+@pytest.mark.later
 def test_the_secondary_does_not_replay_in_time(watch: Watch) -> None:
     cluster, lab = watch.cluster, watch.cluster.lab
 
@@ -79,6 +80,7 @@ def test_the_secondary_does_not_replay_in_time(watch: Watch) -> None:
     watch.over(switch_over, primary=cluster.primary)
 
 
+@pytest.mark.later
 def test_the_secondary_dies_after_the_primary_has_stopped(watch: Watch) -> None:
     cluster, lab = watch.cluster, watch.cluster.lab
 
@@ -138,6 +140,7 @@ def test_the_secondary_freezes_after_the_primary_has_stopped(watch: Watch) -> No
     watch.over(switch_over, primary=cluster.secondary)
 
 
+@pytest.mark.later
 def test_a_promotion_that_answers_late_is_waited_for(watch: Watch) -> None:
     """Once it is requested it can't be called off, so no deadline ends the wait."""
     cluster, lab = watch.cluster, watch.cluster.lab

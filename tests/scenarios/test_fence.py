@@ -93,6 +93,7 @@ def dummy(lab: Lab) -> Iterator[None]:
     lab.play("assemble").check()
 
 
+@pytest.mark.later
 @pytest.mark.usefixtures("dummy")
 def test_an_agent_of_the_distribution_in_both_ways_of_failing_over(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary

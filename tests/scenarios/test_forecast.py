@@ -83,6 +83,7 @@ def primary(cluster: Cluster) -> Iterator[str]:
     cluster.settle(cluster.secondary)
 
 
+@pytest.mark.later
 def test_the_archiver_is_waited_for_as_long_as_it_was_said(cluster: Cluster, primary: str) -> None:
     lab = cluster.lab
     archive_with(lab, primary, "false")

@@ -121,6 +121,7 @@ def test_the_link_between_the_nodes_breaks_during_the_handover(watch: Watch) -> 
     watch.over(interrupted)
 
 
+@pytest.mark.later
 def test_the_giver_freezes_during_the_handover(watch: Watch) -> None:
     lab, cluster = watch.cluster.lab, watch.cluster
 

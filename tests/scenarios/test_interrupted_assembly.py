@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.scenarios.cluster import catalog, faults
 from tests.scenarios.support import NODES, Lab, within
 from tests.scenarios.test_assembly_refused import make_data
@@ -36,6 +38,7 @@ def test_an_assembly_that_is_killed_at_many_moments_ends_well(blank: Lab) -> Non
     assert again.changed == dict.fromkeys(NODES, 0), again
 
 
+@pytest.mark.later
 def test_what_may_be_erased_may_be_erased_after_an_interruption(lab: Lab) -> None:
     """The secondary is a node by then, and still holds what the word was given for."""
     lab.reset(*NODES)

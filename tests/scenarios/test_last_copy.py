@@ -55,6 +55,7 @@ def test_the_only_copy_that_waits_is_not_erased(replaced: Lab) -> None:
     assert [replaced.sql(node, DEEDS, "precious") for node in NODES] == ["1", "1"]
 
 
+@pytest.mark.later
 def test_a_database_in_a_tablespace_is_data(lab: Lab) -> None:
     lab.reset(*NODES)
     lab.sh("node1", "pg_createcluster 15 main --start")
@@ -70,6 +71,7 @@ def test_a_database_in_a_tablespace_is_data(lab: Lab) -> None:
     assert lab.sql("node2", DEEDS, "precious") == "1"
 
 
+@pytest.mark.later
 def test_a_live_server_serves_on_when_nobody_can_copy_it(lab: Lab) -> None:
     """Its restarts are a plain server's, too, and the next run makes up for it."""
     lab.reset(*NODES)

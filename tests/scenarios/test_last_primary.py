@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.support import UNIT, Lab, within
 from tests.scenarios.taking_over import DONE, answers_session, failover, never_writes, serves, sure
@@ -58,6 +60,7 @@ def test_the_successor_goes_on_and_not_who_has_caught_up_with_it(cluster: Cluste
     within(10, lambda: lab.fails(old, f"test -e {CLAIM}"), "the old claim is forgotten")
 
 
+@pytest.mark.later
 def test_it_takes_over_by_a_failover_as_any_secondary(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     succeeded(cluster)

@@ -85,6 +85,7 @@ def test_no_switchover_to_a_fork_whatever_it_streams_at_the_moment(cluster: Clus
     rejoin(cluster)
 
 
+@pytest.mark.later
 def test_no_failover_to_a_fork_when_the_other_node_is_gone(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     leave_behind(cluster)
@@ -106,6 +107,7 @@ def test_no_failover_to_a_fork_when_the_other_node_is_gone(cluster: Cluster) -> 
     assert not lab.observe(old)["postgresql"]["outvoted"]
 
 
+@pytest.mark.later
 def test_whoever_is_lost_for_good_is_given_up_by_a_word_and_kept_as_a_fork(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     leave_behind(cluster)

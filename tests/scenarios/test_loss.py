@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.support import UNIT
 from tests.scenarios.taking_over import DONE, failover, sure
 from tests.scenarios.test_rejoin import come_back, forks, in_step, summary
+
+pytestmark = pytest.mark.usefixtures("by_hand")
 
 # Two transactions that the other node never gets, whether or not commits are to wait for it.
 LOST = """
@@ -73,6 +77,7 @@ def test_of_a_silent_primary_it_says_the_least_and_since_when(cluster: Cluster) 
     assert told["heard"] < first.timestamp(), "what was lost is older than what the failover called unknown"
 
 
+@pytest.mark.later
 def test_of_a_primary_whose_disk_can_be_read_it_says_all(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     before = forks(lab, old)

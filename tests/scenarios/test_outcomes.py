@@ -60,6 +60,7 @@ def frozen(lab: Lab, node: str, find: str) -> Iterator[None]:
         lab.sh(node, f"kill -CONT {pid}", check=False)
 
 
+@pytest.mark.later
 def test_done_although_its_checkpoint_takes_a_minute_and_in_progress_meanwhile(cluster: Cluster) -> None:
     """The checkpointer stands still, as on a disk that is busy; writers don't wait for it."""
     lab = cluster.lab
@@ -85,6 +86,7 @@ DEAF = "/run/systemd/system/bacula-director.service.d/deaf.conf"
 MUTE = "/run/systemd/system/bacula-director.service.d/mute.conf"
 
 
+@pytest.mark.later
 def test_done_although_the_director_does_not_stop(cluster: Cluster) -> None:
     """It ignores the signal for its end; systemd ends it, and only then the database is taken from it."""
     lab, old = cluster.lab, cluster.primary
@@ -210,5 +212,6 @@ def test_in_doubt_when_both_nodes_are_lost_in_the_middle(cluster: Cluster) -> No
     for node in (cluster.primary, cluster.secondary):
         lab.power_on(node)
     lab.forget_connections()
+    within(60, lab.writers, "one of them has resumed")
     lab.play("switchover").check()
     cluster.settle()

@@ -21,7 +21,14 @@ def linked(cluster: Cluster) -> Iterator[Cluster]:
     cluster.settle(cluster.primary)
 
 
-@pytest.mark.parametrize("silent", ["the primary", "the secondary", "both"])
+@pytest.mark.parametrize(
+    "silent",
+    [
+        pytest.param("the primary", marks=pytest.mark.later),
+        pytest.param("the secondary", marks=pytest.mark.later),
+        "both",
+    ],
+)
 def test_a_primary_that_lost_only_the_secondary_goes_on(linked: Cluster, tmp_path: Path, silent: str) -> None:
     lab, primary, secondary = linked.lab, linked.primary, linked.secondary
     timeline = lab.sql(primary, TIMELINE)
@@ -42,6 +49,7 @@ def test_a_primary_that_lost_only_the_secondary_goes_on(linked: Cluster, tmp_pat
     assert lab.sql(primary, TIMELINE) == timeline, "nobody was promoted"
 
 
+@pytest.mark.later
 def test_a_link_that_comes_and_goes_moves_no_roles(linked: Cluster, tmp_path: Path) -> None:
     lab, primary = linked.lab, linked.primary
     timeline = lab.sql(primary, TIMELINE)

@@ -48,6 +48,7 @@ def test_blank_servers_are_assembled_with_it(lab: Lab) -> None:
     assert set(lab.play("assemble", *REQUIRED).check().changed.values()) == {0}
 
 
+@pytest.mark.later
 def test_commits_wait_for_ever_and_nothing_of_ours_does(required: Cluster) -> None:
     lab, primary, secondary = required.lab, required.primary, required.secondary
     lab.power_off(secondary)
@@ -79,6 +80,7 @@ def test_commits_wait_for_ever_and_nothing_of_ours_does(required: Cluster) -> No
     lab.sql(primary, "DROP TABLE scenario_waits")
 
 
+@pytest.mark.later
 def test_clients_that_give_up_leave_the_connections_to_others(required: Cluster, tmp_path: Path) -> None:
     """PostgreSQL does not notice that a client is gone that waits for the secondary."""
     lab, primary = required.lab, required.primary
@@ -95,6 +97,7 @@ def test_clients_that_give_up_leave_the_connections_to_others(required: Cluster,
     required.settle(primary)
 
 
+@pytest.mark.later
 def test_a_switchover_loses_nothing(required: Cluster, tmp_path: Path) -> None:
     lab, new = required.lab, required.secondary
     assert watch_over(required, tmp_path).over(lambda: lab.play("switchover").check(), new) == new
@@ -134,6 +137,7 @@ def test_a_failover_loses_nothing_and_is_done_although_commits_wait(required: Cl
     within(20, lambda: commits(lab, old), "commits are acknowledged")
 
 
+@pytest.mark.later
 def test_somebody_lets_it_go_on_without_the_secondary(required: Cluster) -> None:
     lab, primary = required.lab, required.primary
     lab.power_off(required.secondary)

@@ -137,10 +137,13 @@ def test_rejoining(
         calls.append((config, *arguments))
         return Outcome(["start"])
 
+    waited: list[float] = []
+    monkeypatch.setattr(_cli, "await_own_end", lambda _identity, patience: waited.append(patience))
     monkeypatch.setattr(_cli, "rejoin", rejoin)
     monkeypatch.setattr(signal, "signal", lambda *_arguments: None)
     assert _cli.main(words.split()) == 0
     assert calls == [(CONFIG, *asked)]
+    assert len(waited) == (not asked[2]), "what the node does by itself is waited for; a rehearsal waits for nothing"
     said = "node1: would follow by: start\n" if asked[2] else "node1: follows node2\n"
     assert capsys.readouterr().out == said
 
