@@ -71,7 +71,8 @@ def undisturbed(cluster: Cluster, access: Access, root: Path, *options: str) -> 
         outcome = lab.play("certificates", *options).check()
         count = len(writer.gaps)
         within(10, lambda: len(writer.gaps) > count + 10, "the client goes on")
-    assert writer.problems == [] and max(writer.gaps) < SLOW_S, writer.problems or max(writer.gaps)
+    assert writer.problems == []
+    assert max(writer.gaps) < SLOW_S
     assert tls.sessions(cluster) == before
     return outcome
 
@@ -156,6 +157,7 @@ def test_while_the_secondary_is_down(cluster: Cluster, access: Access, tmp_path:
     connect_anew(cluster)
 
 
+@pytest.mark.later
 @pytest.mark.parametrize("copied", [True, False], ids=["with a copy", "the only key"])
 def test_a_node_lost_its_files(cluster: Cluster, access: Access, tmp_path: Path, copied: bool) -> None:
     """The other one keeps the authority; where it does not, both trust a new one before it signs."""

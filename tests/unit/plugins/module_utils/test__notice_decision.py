@@ -141,7 +141,9 @@ def test_a_certificate(role: str, days: float, when: str | None) -> None:
     facts = replace(WELL, role=role, expiries={"certificate": NOW + days * 86400, "authority": NOW + 2 * EXPIRY_S})
     heard = say(Said(role if role != "none" else "", 3, NOW), facts)[1]
     assert [notice.message for notice in heard] == (
-        [f"The certificate of node1 {when}. Run duet.backup_ha.certificates; with a new one, if it is one of your own."] if when else []
+        [f"The certificate of node1 {when}. Run duet.backup_ha.certificates; with a new one, if it is one of your own."]
+        if when
+        else []
     )
 
 

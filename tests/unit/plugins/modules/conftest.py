@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.duet.backup_ha.plugins.modules import node_tls
+from ansible_collections.duet.backup_ha.tests.unit.plugins.certified import Pair
 
 Run = Callable[..., dict[str, Any]]
 
@@ -27,3 +32,15 @@ def run_module(capsys: pytest.CaptureFixture[str]) -> Run:
         return printed
 
     return run
+
+
+@pytest.fixture
+def pair(run_module: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pair:
+    """The machine that tests may have no PostgreSQL, and is no node."""
+    nobody = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: nobody)
+    monkeypatch.setattr(os, "chown", lambda *_words: None)
+    monkeypatch.setattr(node_tls, "load_config", lambda: None)
+    made = Pair(run_module, monkeypatch, tmp_path)
+    assert [plan["last"] for plan in made.renew()] == [True]
+    return made
