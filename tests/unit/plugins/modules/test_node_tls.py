@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.duet.backup_ha.plugins.module_utils import _authority
@@ -58,30 +60,38 @@ def test_the_user_s_and_a_node_away(pair: Pair) -> None:
     assert [read.decode() for read in pair.read("node.crt")] == [pair.own[node]["certificate"] for node in NODES]
 
 
+@dataclass
+class Breaking:
+    """Sets links until it breaks off."""
+
+    point: Callable[[Path, Path], None]
+    before: int
+    calls: int = 0
+
+    def __call__(self, link: Path, target: Path) -> None:
+        self.calls += 1
+        if self.calls == self.before:
+            raise OSError
+        self.point(link, target)
+
+
 def test_a_key_and_its_certificate_are_replaced_together(pair: Pair) -> None:
     """Broken off before any link on the way there, and then gone on with."""
     folder, point = pair.folder / "node1", tls._point
-    for broken in range(1, 6):
-        one = own_of(pair, f"mine{broken}")["node1"]
-        calls: list[Path] = []
-
-        def break_off(link: Path, target: Path, calls: list[Path] = calls, broken: int = broken) -> None:
-            calls.append(link)
-            if len(calls) == broken:
-                raise OSError
-            point(link, target)
-
+    for before in range(1, 6):
+        one = own_of(pair, f"mine{before}")["node1"]
         pair.on("node1")
         for path in (folder / "node.crt", folder / "node.key"):  # as they were made here
             text = path.read_text("ascii")
             path.unlink()
             path.write_text(text, encoding="ascii")
-        pair.monkeypatch.setattr(tls, "_point", break_off)
+        breaking = Breaking(point, before)
+        pair.monkeypatch.setattr(tls, "_point", breaking)
         with suppress(OSError):
             tls.install(one["certificate"], [one["authority"]], one["key"])
-        assert tls.fits(folder / "node.crt", folder / "node.key"), broken
+        assert breaking.calls == min(before, 4), "every link was tried"
+        assert tls.fits(folder / "node.crt", folder / "node.key"), before
         pair.monkeypatch.setattr(tls, "_point", point)
         tls.install(one["certificate"], [one["authority"]], one["key"])
         assert tls.fits(folder / "node.crt", folder / "node.key")
         assert (folder / "node.crt").read_text("ascii") == one["certificate"]
-    assert len(calls) == 4, "every link was tried"
