@@ -192,6 +192,7 @@ def test_certificates_of_the_user(cluster: Cluster, tmp_path: Path) -> None:
         assert tls.serial(lab, node) == tls.served(lab, node)
         assert tls.authorities(lab, node) == ["subject=CN = mine"]
         assert lab.sh(node, f"stat -Lc '%a %U' {TLS}/node.key") == "600 postgres"
+        assert lab.fails(node, f"journalctl --no-pager | grep -F '{key}'"), "it is in the journal"
     for host in (lab.endpoint, name):
         assert tls.connects(lab, access, mine.root, host) == ""
     connect_anew(made)

@@ -20,7 +20,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._certificate_plan i
     next_round,
 )
 
-Nodes: TypeAlias = "Mapping[str, Held | None]"
+Nodes: TypeAlias = Mapping[str, "Held | None"]
 SINCE = {"old": 1.0, "mid": 2.0, "made": 3.0, NEW: 3.0}
 WELL = Held(("old",), ("old",), "old")
 BOTH: dict[str, Held | None] = {"node1": WELL, "node2": WELL}
