@@ -209,7 +209,7 @@ def test_a_secondary_that_answers_late_takes_over(cluster: Cluster) -> None:
     lab.podman("pause", new)
     running = lab.start("failover", *sure(old))
     try:
-        running.await_task("look again where nobody answered in time")
+        running.await_task("Check | look again where nobody answered in time")
     finally:
         lab.podman("unpause", new)
     outcome = running.wait().check()
