@@ -170,7 +170,7 @@ class Lab:
     def await_delivery(self, host: str, seconds: float = 15.0) -> None:
         """Let the events of what was done before arrive; those that nobody takes now stay where they are."""
         deadline = time.monotonic() + seconds
-        while self.sh(host, "ls -A /var/lib/backup-ha/events 2>/dev/null") and time.monotonic() < deadline:
+        while self.sh(host, "ls -A /var/lib/backup-ha/events 2>/dev/null", check=False) and time.monotonic() < deadline:
             time.sleep(0.2)
 
     # Playbooks

@@ -202,6 +202,24 @@ def test_the_playbook_shows_asks_takes_over_and_proves(cluster: Cluster) -> None
     cluster.settle(new)
 
 
+@pytest.mark.later
+def test_a_secondary_that_answers_late_takes_over(cluster: Cluster) -> None:
+    lab, old, new = cluster.lab, cluster.primary, cluster.secondary
+    lab.power_off(old)
+    lab.podman("pause", new)
+    running = lab.start("failover", *sure(old))
+    try:
+        running.await_task("Check | look again where nobody answered in time")
+    finally:
+        lab.podman("unpause", new)
+    outcome = running.wait().check()
+    assert f"{new} is the primary" in outcome.said, outcome
+    serves(lab, new)
+    lab.power_on(old)
+    take_back(lab, new, old)
+    cluster.settle(new)
+
+
 def test_a_playbook_that_is_killed_is_finished_by_the_next_run(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     lab.sh(old, f"systemctl stop {UNIT}")
