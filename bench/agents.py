@@ -9,7 +9,7 @@ WINDOW_S = 20
 # Resident memory in kB, then the process' clock ticks during the window.
 _LOOK = f"""
 pid=$(systemctl show --property MainPID --value backup-ha-agent.service)
-ticks() {{ cut -d' ' -f14,15 "/proc/$pid/stat" | tr ' ' + | {{ read -r sum; echo $((sum)); }}; }}
+ticks() {{ awk '{{ print $14 + $15 }}' "/proc/$pid/stat"; }}
 awk '$1 == "VmRSS:" {{ print $2 }}' "/proc/$pid/status"
 before=$(ticks); sleep {WINDOW_S}; echo $(($(ticks) - before)); getconf CLK_TCK
 """

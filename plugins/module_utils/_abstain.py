@@ -18,7 +18,7 @@ from ._grant import ABSTAINS, try_lock
 from ._postgres import SessionError, connect_peer, control_data, one
 from ._promotion import was_primary
 from ._system import systemctl
-from ._unusable import read_unusable
+from ._unusable import is_unusable
 
 PAUSE_S = 1.0
 
@@ -40,7 +40,7 @@ def abstain(config: NodeConfig) -> None:
 
 def has_usable_copy(config: NodeConfig, identifier: str) -> bool:
     """Whether PostgreSQL could start here with data of the system ``identifier``."""
-    if read_unusable() is not None:
+    if is_unusable():
         return False
     if not Path(config.postgresql.data_directory, "global/pg_control").exists():
         return False

@@ -37,7 +37,7 @@ from ._past import find_outvoter, read_past
 from ._postgres import Connection, SessionError, connect_peer, control_data, in_recovery, one, timeline_of
 from ._rejoin_facts import has_wal, past_of_peer
 from ._system import systemctl, unit_states
-from ._unusable import read_unusable
+from ._unusable import is_unusable
 
 ASK_S = 1.0
 # A node that can't follow is looked at more often at first; one that waits for its primary for long, less often.
@@ -49,7 +49,7 @@ _STREAMS = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'
 def look_closer(config: NodeConfig, session: Connection | None, record: Record | None) -> Need | None:
     """What keeps this node from following the other one, asked now; ``session`` is one to the local server."""
     interrupted = record is not None and record.outcome == RUNNING
-    if session is None and not interrupted and read_unusable() is None:
+    if session is None and not interrupted and not is_unusable():
         return None  # stopped by somebody, or about to start
     try:
         with connect_peer(config, timeout=ASK_S) as peer:
@@ -66,7 +66,7 @@ def look_closer(config: NodeConfig, session: Connection | None, record: Record |
 
 
 def observe_own(config: NodeConfig, session: Connection | None, interrupted: bool) -> Own:
-    server, unusable = config.postgresql, read_unusable() is not None
+    server, unusable = config.postgresql, is_unusable()
     if not Path(server.data_directory, "global/pg_control").exists():
         # A directory that is not there may be one that is not mounted; only an exchange leaves the old one beside it.
         exchanged = interrupted and outgoing(server.data_directory).is_dir()

@@ -172,10 +172,10 @@ def _readable(config: NodeConfig, paths: list[str], found: Survey) -> Iterator[E
 def read_unapplied() -> dict[str, str]:
     """What the stream holds and this node, since its promotion, could not write: what is on the disk instead."""
     try:
-        found: dict[str, str] = json.loads(UNAPPLIED_PATH.read_text(encoding="utf-8"))
+        found = json.loads(UNAPPLIED_PATH.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def _remember_unapplied(found: dict[str, str]) -> None:

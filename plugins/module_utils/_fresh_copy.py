@@ -13,7 +13,7 @@ from ._config import NodeConfig
 from ._errors import BackupHaError, RefusedError
 from ._leftovers import free_bytes, size_of
 from ._system import systemctl
-from ._unusable import clear_unusable, read_unusable
+from ._unusable import clear_unusable, is_unusable
 
 
 def plan_copy(config: NodeConfig) -> list[str]:
@@ -23,7 +23,7 @@ def plan_copy(config: NodeConfig) -> list[str]:
     try:
         return _plan(config, free_bytes(directory))
     except RefusedError:
-        if read_unusable() is None:
+        if not is_unusable():
             raise
     return ["remove_unusable", *_plan(config, free_bytes(directory) + size_of(directory))]
 

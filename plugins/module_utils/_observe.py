@@ -37,7 +37,7 @@ from ._postgres import (
 )
 from ._protection import observe_protection
 from ._system import run, unit_states
-from ._unusable import read_unusable
+from ._unusable import is_unusable
 
 # A primary writes its new timeline to the control file only with the first checkpoint after its promotion.
 _TIMELINE_OF_PRIMARY = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
@@ -111,7 +111,7 @@ def observe_node(
         **dict.fromkeys(("agent", "protection", "files")),
         "events": [],
         "waits": read_waiting(),
-        "unusable": read_unusable() is not None,
+        "unusable": is_unusable(),
         "operation": read_operation(),
         "versions": {"workload": None, "postgresql": database.get("version")},
     }

@@ -29,24 +29,20 @@ from ._system import remove_durably, write_durably
 
 OPERATION_PATH = STATE_DIRECTORY / "operation.json"
 LEASE_S = 60.0
+# What every record has, and what a damaged one counts as: nothing runs, and whoever comes next replaces it.
+_UNREADABLE = {"id": "", "kind": "unreadable", "by": "unknown", "started": 0.0, "renewed": 0.0, "boot": ""}
 
 
 def read_operation(path: Path = OPERATION_PATH) -> dict[str, Any] | None:
     """The record of the operation under way or left over; None when there is none."""
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError:
-        return {
-            "id": "",
-            "kind": "unreadable",
-            "by": "unknown",
-            "started": 0.0,
-            "renewed": 0.0,
-            "boot": "",
-            "age_s": time.time(),
-        }
+        record = None
+    if not isinstance(record, dict) or not record.keys() >= _UNREADABLE.keys():
+        record = _UNREADABLE
     return {**record, "age_s": round(time.time() - record["renewed"], 3)}
 
 

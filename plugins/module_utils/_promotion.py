@@ -55,8 +55,8 @@ def remember_being_primary(config: NodeConfig, timeline: int | None = None) -> N
 
 def _remembered_timeline() -> int | None:
     try:
-        found: int | None = json.loads(PRIMARY_PATH.read_text(encoding="utf-8")).get("timeline")
-    except (OSError, ValueError):
+        found: int = json.loads(PRIMARY_PATH.read_text(encoding="utf-8"))["timeline"]
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return found
 

@@ -19,7 +19,7 @@ from ._past import read_past
 from ._postgres import Connection, connect_local, control_data, in_recovery, one, postmaster_pid, rows, timeline_of
 from ._rejoin_plan import CLEAN_STATES, CRASHED_STANDBY
 from ._timeline import Stretch, history_file, parse_history, parted, same_number, segment_name
-from ._unusable import read_unusable
+from ._unusable import is_unusable
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _observe_local(config: NodeConfig, timeout: float) -> dict[str, Any]:
         "role": "stopped",
         "receives_on": 0,
         "leftover_slot": False,
-        "unusable": read_unusable() is not None,
+        "unusable": is_unusable(),
         "system_identifier": control.system_identifier if control else None,
         "rewindable": False,
         "timeline": 0,

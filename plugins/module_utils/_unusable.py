@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 from ._config import STATE_DIRECTORY
 from ._errors import RefusedError
@@ -30,20 +29,14 @@ def clear_unusable(path: Path = UNUSABLE_PATH) -> None:
     remove_durably(path)
 
 
-def read_unusable(path: Path = UNUSABLE_PATH) -> dict[str, Any] | None:
-    """What the mark says; None without one. A mark that can't be read counts as one."""
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return {"since": 0.0, "fork": ""}
-    return record
+def is_unusable(path: Path = UNUSABLE_PATH) -> bool:
+    """Whatever the mark says: one that can't be read counts as one."""
+    return path.exists()
 
 
 def refuse_unusable(path: Path = UNUSABLE_PATH) -> None:
     """Raise RefusedError when this node's data directory must not be started."""
-    if read_unusable(path) is not None:
+    if is_unusable(path):
         raise RefusedError(
             "PostgreSQL must not start.",
             [

@@ -55,6 +55,7 @@ def test_done_when_it_may_be_cut_off(cluster: Cluster, job: int) -> None:
     assert found.ended and not found.ok, found
 
 
+@pytest.mark.later
 def test_a_director_that_does_not_say_what_it_runs(cluster: Cluster) -> None:
     lab = cluster.lab
     with frozen(lab, cluster.primary, f"systemctl show -P MainPID {DIRECTOR}"):

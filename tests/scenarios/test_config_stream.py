@@ -144,7 +144,7 @@ def come_back(lab: Lab, old: str) -> None:
     lab.play("rejoin").check()
 
 
-@pytest.mark.parametrize("synchronous", ["off", "preferred"])
+@pytest.mark.parametrize("synchronous", [pytest.param("off", marks=pytest.mark.later), "preferred"])
 def test_a_failover_applies_what_the_stream_holds_before_the_workload_starts(
     cluster: Cluster, synchronous: str
 ) -> None:

@@ -224,6 +224,7 @@ def test_metrics_tell_what_is_true(cluster: Cluster) -> None:
     cluster.settle(primary)
 
 
+@pytest.mark.later
 def test_a_certificate_that_expires_soon(cluster: Cluster) -> None:
     lab = cluster.lab
     node = next(node for node in NODES if not lab.fails(node, "test -e /etc/backup-ha/ca/ca.key"))
@@ -263,6 +264,7 @@ def small_disk(cluster: Cluster) -> Cluster:
     return cluster
 
 
+@pytest.mark.later
 def test_the_primary_s_disk_never_fills_with_wal_for_an_absent_secondary(small_disk: Cluster) -> None:
     lab, primary, secondary = small_disk.lab, small_disk.primary, small_disk.secondary
     starts, news = postmaster_starts(lab, primary), News(lab)

@@ -40,6 +40,7 @@ def test_the_words_of_the_first_time_do_not_erase_the_primary(replaced: Lab) -> 
     assert [replaced.sql(node, DEEDS, "precious") for node in NODES] == ["1", "1"]
 
 
+@pytest.mark.later
 def test_the_only_copy_that_waits_is_not_erased(replaced: Lab) -> None:
     """It was primary and restarted; it can't know that the other machine will never answer again."""
     was = identity(replaced, "node1")

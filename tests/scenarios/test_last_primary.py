@@ -40,6 +40,7 @@ def succeeded(cluster: Cluster) -> None:
     assert not lab.fails(old, f"test -e {CLAIM}")
 
 
+@pytest.mark.later
 def test_the_successor_goes_on_and_not_who_has_caught_up_with_it(cluster: Cluster) -> None:
     lab, old, new = cluster.lab, cluster.primary, cluster.secondary
     succeeded(cluster)

@@ -51,6 +51,24 @@ def test_postgresql_restarted_on_the_primary_resumes_by_grant(watch: Watch, scri
     resumes(watch, watch.cluster.lab, watch.cluster.primary, script)
 
 
+def test_a_stop_in_the_middle_of_a_start_ends(watch: Watch) -> None:
+    """Who is to be rewound is stopped as soon as it lets a session in: before the start has ended for systemd."""
+    lab, node = watch.cluster.lab, watch.cluster.secondary
+    session = "runuser -u postgres -- psql -Xc 'SELECT 1' >/dev/null 2>&1"
+
+    def stop_in_the_middle() -> None:
+        state = lab.sh(
+            node,
+            f"cd /; systemctl stop {UNIT}; systemctl start --no-block {UNIT}; until {session}; do sleep 0.02; done; "
+            f"systemctl is-active {UNIT}; timeout 30 systemctl stop {UNIT} || echo 'does not end'",
+            check=False,
+        )
+        lab.sh(node, f"systemctl start {UNIT}")
+        assert state == "activating"
+
+    watch.over(stop_in_the_middle, primary=watch.cluster.primary)
+
+
 def test_postgresql_started_past_systemd_stays_read_only(watch: Watch) -> None:
     lab, node = watch.cluster.lab, watch.cluster.primary
     control = "pg_ctlcluster --skip-systemctl-redirect 15 main"

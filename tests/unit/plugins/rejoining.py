@@ -88,7 +88,7 @@ class Stage:
             "space_for": lambda *_arguments: (GIB, 2 * GIB),
             "kept_before": lambda _fork: self.kept,
             "name_tables": lambda *_arguments: [],
-            "read_unusable": lambda: {"fork": ""} if self.marked else None,
+            "is_unusable": lambda: self.marked,
         }
 
     def _acts(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import SYSTEM
 def test_what_a_usable_copy_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, marked: bool, control: bool, identifier: str, usable: bool
 ) -> None:
-    monkeypatch.setattr(_abstain, "read_unusable", lambda: {} if marked else None)
+    monkeypatch.setattr(_abstain, "is_unusable", lambda: marked)
     monkeypatch.setattr(_abstain, "control_data", lambda _server: SimpleNamespace(system_identifier=identifier))
     (tmp_path / "global").mkdir()
     if control:

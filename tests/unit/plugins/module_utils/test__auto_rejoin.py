@@ -65,7 +65,7 @@ class Stage:
             "connect_peer": lambda _config, timeout: self.connect_peer(timeout),
             "in_recovery": lambda _session: self.recovering,
             "locks_held": lambda _session: self.locks,
-            "read_unusable": lambda: {"fork": ""} if self.unusable else None,
+            "is_unusable": lambda: self.unusable,
             "control_data": lambda _server: ControlData("in archive recovery", "0/3000070", 1, "7", False, True),
             "find_outvoter": lambda *_arguments: self.outvoter,
             "read_past": lambda *_arguments: [Stretch(1, 0)],

@@ -178,7 +178,7 @@ def test_a_lease_is_kept_alive_meanwhile_and_not_longer(path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8")) == rewritten
 
 
-@pytest.mark.parametrize("text", ["", "{", "no JSON"])
+@pytest.mark.parametrize("text", ["", "{", "no JSON", "{}", "[]", "null", '{"id": "x", "kind": "switchover"}'])
 def test_an_unreadable_record_can_be_judged_and_gives_way(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import Refu
 from ansible_collections.duet.backup_ha.plugins.module_utils._past import read_past
 from ansible_collections.duet.backup_ha.plugins.module_utils._unusable import (
     clear_unusable,
+    is_unusable,
     mark_unusable,
-    read_unusable,
     refuse_unusable,
 )
 
@@ -23,21 +24,23 @@ SEGMENT = 16 * 1024 * 1024
 def test_the_mark(tmp_path: Path) -> None:
     path = tmp_path / "state" / "rewinding.json"
     clear_unusable(path)
-    assert read_unusable(path) is None
+    assert not is_unusable(path)
     refuse_unusable(path)
     mark_unusable("/forks/1", path)
-    assert (read_unusable(path) or {})["fork"] == "/forks/1"
+    assert is_unusable(path)
+    assert json.loads(path.read_text(encoding="utf-8"))["fork"] == "/forks/1"
     with pytest.raises(RefusedError) as raised:
         refuse_unusable(path)
     assert "backup-ha rejoin" in raised.value.reasons[0]
     clear_unusable(path)
-    assert read_unusable(path) is None
+    assert not is_unusable(path)
 
 
-def test_a_mark_that_can_not_be_read_is_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "null", "{"])
+def test_a_mark_that_can_not_be_read_is_one(tmp_path: Path, text: str) -> None:
     path = tmp_path / "rewinding.json"
-    path.write_text("", encoding="utf-8")
-    assert read_unusable(path) is not None
+    path.write_text(text, encoding="utf-8")
+    assert is_unusable(path)
 
 
 @pytest.mark.parametrize(
