@@ -11,7 +11,7 @@ from measure.access import Access
 from tests.scenarios import tls
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.playbook import Outcome
-from tests.scenarios.support import NODES, PEER, Lab, within
+from tests.scenarios.support import NODES, PEER, UNIT, Lab, within
 from tests.scenarios.tls import CA, TLS
 from tests.scenarios.watching import watch_over
 
@@ -65,6 +65,7 @@ def connect_anew(cluster: Cluster) -> None:
 def undisturbed(cluster: Cluster, access: Access, root: Path, *options: str) -> Outcome:
     """Renew while one session through the endpoint writes: nothing is restarted, no session ends."""
     lab = cluster.lab
+    within(20, lambda: lab.is_active(cluster.secondary, UNIT), "systemd has seen the start, too")
     before = tls.sessions(cluster)
     with tls.Writer(tls.conninfo(lab, access, root, lab.endpoint)) as writer:
         within(10, lambda: len(writer.gaps) > 10, "the client writes")
