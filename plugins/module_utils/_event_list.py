@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import _spool
 from ._config import NodeConfig
 from ._errors import BackupHaError
+from ._event_text import latest, line_of
 from ._events import document
 from ._postgres import SessionError, connect_cluster_database, one, rows
 
@@ -52,12 +53,6 @@ def read_events(config: NodeConfig, limit: int, since: float = 0.0) -> list[dict
     return latest(list(found.values()), limit)
 
 
-def latest(events: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    """In their order, each once. Pure."""
-    once = {event["id"]: event for event in events}
-    return sorted(once.values(), key=lambda event: float(event["at"]))[-limit:]
-
-
 def _from_database(config: NodeConfig, limit: int, since: float) -> list[dict[str, Any]]:
     try:
         with connect_cluster_database(config.postgresql) as connection:
@@ -85,10 +80,3 @@ def parse_since(text: str, now: float) -> float:
         raise BackupHaError(
             f"'{text}' is no time. Write how long ago (90s, 15m, 2h, 7d) or when (2026-11-23, 2026-11-23T08:30)."
         ) from error
-
-
-def line_of(event: dict[str, Any]) -> str:
-    """For a person, in this machine's time."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["at"]))
-    mark = {"error": "!! ", "warning": "! "}.get(event["severity"], "")
-    return f"{when}  {event['node']}  {event['kind']}: {mark}{event['message']}"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Duet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where this node's disk and the files in the stream differ, and what that means for the cluster."""
+"""Where this node's disk and the files in the stream differ."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ from ._file_state import read_state
 from ._file_sync import plan_application, plan_capture, read_unapplied
 from ._files import Survey, survey
 from ._postgres import SessionError, connect_cluster_database, in_recovery, rows
-
-# What is younger is on its way.
-LATE_S = 5.0
-NAMED = 3
 
 
 def observe_files(config: NodeConfig) -> dict[str, Any] | None:
@@ -76,26 +72,3 @@ def _parent_changed_ns(path: str) -> int:
         except OSError:
             continue
     return 0
-
-
-def file_reasons(nodes: dict[str, dict[str, Any] | None]) -> list[str]:
-    """What is wrong with the replicated files, as sentences. Pure."""
-    reasons = []
-    for name, node in nodes.items():
-        files = (node or {}).get("files") or {"drift": [], "problems": {}}
-        late = [difference["path"] for difference in files["drift"] if difference["age_s"] >= LATE_S]
-        if late:
-            reasons.append(f"The replicated files in the stream and on {name} differ: {_listed(late)}.")
-        reasons += [f"On {name}: {problem}" for problem in list(files["problems"].values())[:NAMED]]
-        if len(files["problems"]) > NAMED:
-            reasons.append(f"{len(files['problems']) - NAMED} more files of {name} can't be replicated.")
-    return reasons
-
-
-def has_file_reasons(node: dict[str, Any] | None) -> bool:
-    return bool(file_reasons({"": node}))
-
-
-def _listed(paths: list[str]) -> str:
-    more = len(paths) - NAMED
-    return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")

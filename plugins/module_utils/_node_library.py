@@ -37,6 +37,7 @@ NODE_MODULES = (
     "_endpoint",
     "_errors",
     "_event_list",
+    "_event_text",
     "_events",
     "_evidence",
     "_failover",

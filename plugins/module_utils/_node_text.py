@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._auto_rejoin_health import rejoin_reasons
-from ._event_list import line_of
+from ._event_text import line_of
 from ._file_command import describe_diff
 
 

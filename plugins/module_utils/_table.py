@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from ._event_list import latest, line_of
+from ._event_text import latest, line_of
 from ._lsn import format_bytes
 from ._verdict import Verdict
 

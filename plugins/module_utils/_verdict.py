@@ -26,7 +26,7 @@ from ._auto_rejoin_health import (
     was_interrupted,
 )
 from ._config import AGENT_UNIT, ENDPOINT_UNIT, slot_name
-from ._file_drift import file_reasons, has_file_reasons
+from ._file_health import file_reasons, has_file_reasons
 from ._operation import LEASE_S
 from ._parameters import describe_too_small
 from ._protection_health import idle_agents, protection_reasons

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -281,3 +282,12 @@ def test_a_failover_gets_what_the_control_node_sees(
     assert result["outcome"] == "done"
     assert passed[0].get("control") == control and passed[0]["primary_is_off"] is True and "@" in passed[0]["who"]
     assert asked == ([("198.18.0.11", "198.18.0.10", 5432)] if control else [])
+
+
+def test_status_loads_no_driver_on_the_control_node() -> None:
+    """It is the longest part of what would be loaded, and looks at nothing there."""
+    names = [f"{parent}.{name}" for parent, name in (("action", "cluster_status"), ("filter", "clusters"))]
+    imports = "; ".join(f"import ansible_collections.duet.backup_ha.plugins.{name}" for name in names)
+    code = f"import sys; {imports}; print('psycopg' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True) == "False\n"

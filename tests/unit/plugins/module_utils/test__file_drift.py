@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _file_drift, _file_sync
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
-from ansible_collections.duet.backup_ha.plugins.module_utils._file_drift import LATE_S, file_reasons, observe_files
+from ansible_collections.duet.backup_ha.plugins.module_utils._file_drift import observe_files
+from ansible_collections.duet.backup_ha.plugins.module_utils._file_health import LATE_S, file_reasons
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_state import State
 from ansible_collections.duet.backup_ha.plugins.module_utils._verdict import DEGRADED, HEALTHY, judge
 from ansible_collections.duet.backup_ha.tests.unit.plugins import worlds
