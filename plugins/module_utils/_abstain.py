@@ -16,7 +16,7 @@ from ._config import ABSTAIN_UNIT, NodeConfig
 from ._errors import BackupHaError, UnreachableError
 from ._grant import ABSTAINS, try_lock
 from ._postgres import SessionError, connect_peer, control_data, one
-from ._promotion import was_primary
+from ._primary_memory import was_primary
 from ._system import systemctl
 from ._unusable import is_unusable
 

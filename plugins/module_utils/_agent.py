@@ -40,7 +40,7 @@ from ._postgres import (
     timeline_of,
     write_standby_signal,
 )
-from ._promotion import forget_having_been_primary
+from ._primary_memory import forget_having_been_primary
 from ._protection import LAST_WORD, change_setting, give_word, kind_of_setting
 from ._system import notify
 from ._witness import answers, gateways

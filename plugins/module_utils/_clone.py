@@ -36,36 +36,16 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._promotion import forget_having_been_primary, was_primary
+from ._primary_memory import forget_having_been_primary, was_primary
 from ._streaming import await_streaming
 from ._system import run, sync_directory, systemctl, unit_is_active
+from ._user_data import holds_user_data
 
 UNIT = "backup-ha-clone.service"
 PROGRESS_PATH = Path("/run/backup-ha/clone.json")
 LOCK_PATH = Path("/run/backup-ha/clone.lock")
 STANDBY_STATES = ("in archive recovery", "shut down in recovery")
-FIRST_USER_OID = 16384  # FirstNormalObjectId: below it, everything was made by initdb
 _PROGRESS = re.compile(r"(\d+)/(\d+) kB \((\d+)%\)")
-
-
-def holds_user_data(data_directory: str) -> bool:
-    """Somebody created something in this data directory: a tablespace, a database or a relation."""
-    tablespaces = Path(data_directory, "pg_tblspc")
-    if tablespaces.is_dir() and any(tablespaces.iterdir()):
-        return True
-    base = Path(data_directory, "base")
-    if not base.is_dir():
-        return False
-    return any(
-        _leading_number(path.name) >= FIRST_USER_OID
-        for database in base.iterdir()
-        for path in (database, *database.iterdir())
-    )
-
-
-def _leading_number(name: str) -> int:
-    digits = re.match(r"\d+", name)
-    return int(digits.group()) if digits else 0
 
 
 def plan_clone(local: dict[str, Any], primary: dict[str, Any], erase: bool) -> list[str]:

@@ -10,7 +10,6 @@ import secrets
 from typing import Any
 
 from ._config import DATABASE, REPLICATION_ROLE, Postgresql
-from ._observe import has_cluster_database
 from ._postgres import Connection, connect_cluster_database, connect_local, one, rows, timeline_of
 
 PROBE_ROLE = "backup_ha_probe"
@@ -163,3 +162,7 @@ def add_to_history(connection: Connection, entry: dict[str, Any], once: bool = F
         " WHERE NOT %s OR NOT EXISTS (SELECT FROM backup_ha.history AS h WHERE h.timeline = e.timeline)",
         (json.dumps(entry), once),
     )
+
+
+def has_cluster_database(connection: Connection) -> bool:
+    return bool(one(connection, "SELECT count(*) FROM pg_database WHERE datname = %s", DATABASE))

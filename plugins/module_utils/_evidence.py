@@ -18,17 +18,18 @@ from typing import Any
 from . import _endpoint
 from ._config import NodeConfig
 from ._control import ControlData
+from ._database import has_cluster_database
 from ._errors import BackupHaError, UnreachableError, first_line
 from ._grant import peer_says_down
 from ._heard import last_heard
 from ._lsn import parse_lsn
-from ._observe import has_cluster_database, observe_replication
+from ._observe import observe_replication
 from ._operation import read_operation
 from ._parameters import describe_too_small
 from ._past import find_outvoter
 from ._port import TCP_S, ask_port
 from ._postgres import Connection, SessionError, connect_peer, control_data, in_recovery, one
-from ._promotion import was_primary
+from ._primary_memory import was_primary
 from ._protection import is_lossless, read_word
 from ._system import run
 from ._timeline import segment_name

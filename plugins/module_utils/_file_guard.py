@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from ._operation import boot_id, is_left_over, read_operation
-from ._promotion import was_primary
+from ._primary_memory import was_primary
 
 
 def may_apply() -> bool:

@@ -14,6 +14,7 @@ from ._files import Entry
 from ._postgres import ANSWER_S, Connection, one, rows
 
 KEPT_DAYS = 30
+CLAIMED = 1  # the revision of a stream that has an owner, and for which nothing was captured yet
 REMOVED = "removed"  # the kind of a version that says that the file was removed
 
 _COLUMNS = 'path, kind, mode, owner, "group", content, digest'

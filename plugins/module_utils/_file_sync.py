@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +34,7 @@ from pathlib import Path
 from . import _file_store as store
 from ._config import STATE_DIRECTORY, NodeConfig, Workload
 from ._errors import BackupHaError, problem_of
-from ._file_tree import Signature, is_excluded, is_listed, is_outside, leads_outside
+from ._file_tree import Signature, is_excluded, is_listed, is_outside, leads_outside, removable
 from ._files import Applied, Entry, Survey, UnsettledError, apply, changes, read_entry, survey
 from ._postgres import Connection, SessionError, connect_cluster_database, in_recovery
 from ._system import remove_durably, write_durably
@@ -94,11 +93,16 @@ def adopt(config: NodeConfig) -> None:
         return
     try:
         with connect_cluster_database(config.postgresql) as connection:
-            if store.is_ready(connection) and store.read_source(connection).node != config.node:
-                with files_locked(ADOPT_PATIENCE_S):
-                    done = _adopt(config, connection)
-                for path in done.kept:
-                    sys.stderr.write(f"{path} was changed on {config.node} alone. It is kept in {done.aside}.\n")
+            source = store.read_source(connection) if store.is_ready(connection) else None
+            if source is None or source.node == config.node:
+                return
+            with files_locked(ADOPT_PATIENCE_S):
+                if not source.node:
+                    lead(config, connection)  # a cluster's first primary: from here on its secondary may need them
+                    return
+                done = _adopt(config, connection)
+            for path in done.kept:
+                sys.stderr.write(f"{path} was changed on {config.node} alone. It is kept in {done.aside}.\n")
     except (BackupHaError, SessionError, OSError) as error:
         sys.stderr.write(f"The configuration files were not brought up to date yet. {problem_of(error)}\n")
 
@@ -204,6 +208,8 @@ def follow(
     """
     if not in_recovery(connection):
         raise BackupHaError(f"{config.node} accepts writes: its files are captured, and nothing is applied there.")
+    if store.read_source(connection).revision <= store.CLAIMED:
+        return Done()  # an empty stream is no reason to remove everything
     found, in_stream = survey(config.workload, known), store.stored(connection)
     write, remove, foreign = plan_application(config.workload, in_stream, found)
     same = {p: pair for p, pair in (unlike or {}).items() if pair == (in_stream.get(p), found.digests.get(p))}
@@ -242,23 +248,6 @@ def plan_application(
     wanted = [path for path in write if path not in found.unsettled and not is_excluded(path, workload.exclude)]
     foreign = {path: _outside(path) for path in wanted if not is_listed(path, workload.files)}
     return [path for path in wanted if path not in foreign], removable(remove), foreign
-
-
-def removable(paths: list[str]) -> list[str]:
-    """Without the directories that hold something else, which stays: they can't be removed."""
-    gone: set[str] = set()
-    for path in sorted(paths, reverse=True):
-        if not any(child not in gone for child in _children(path)):
-            gone.add(path)
-    return [path for path in paths if path in gone]
-
-
-def _children(path: str) -> list[str]:
-    """Of a directory; nothing else has any, nor has what has vanished."""
-    try:
-        return [] if os.path.islink(path) else [f"{path}/{name}" for name in os.listdir(path)]
-    except OSError:
-        return []
 
 
 def _outside(path: str) -> str:

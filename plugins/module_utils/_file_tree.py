@@ -97,3 +97,20 @@ def is_outside(path: str, workload: Workload) -> bool:
     if not is_listed(path, roots) or os.path.normpath(path) != path:
         return True
     return path not in roots and leads_outside(os.path.dirname(path), workload)
+
+
+def removable(paths: list[str]) -> list[str]:
+    """Without the directories that hold something else, which stays: they can't be removed."""
+    gone: set[str] = set()
+    for path in sorted(paths, reverse=True):
+        if not any(child not in gone for child in _children(path)):
+            gone.add(path)
+    return [path for path in paths if path in gone]
+
+
+def _children(path: str) -> list[str]:
+    """Of a directory; nothing else has any, nor has what has vanished."""
+    try:
+        return [] if os.path.islink(path) else [f"{path}/{name}" for name in os.listdir(path)]
+    except OSError:
+        return []

@@ -50,14 +50,9 @@ from ._postgres import (
 )
 from ._postgres import start as start_server
 from ._prelude import Budget, Terms, end_streams, flush, serve_on, stop_workload
+from ._primary_memory import forget_having_been_primary, remember_being_primary
 from ._progress import Progress
-from ._promotion import (
-    await_replay,
-    forget_having_been_primary,
-    remember_being_primary,
-    request_promotion,
-    wait_until_writer,
-)
+from ._promotion import await_replay, request_promotion, wait_until_writer
 from ._resume import resume
 
 ARM_TIMEOUT_S = 15.0

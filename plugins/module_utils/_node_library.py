@@ -72,6 +72,7 @@ NODE_MODULES = (
     "_past",
     "_port",
     "_postgres",
+    "_primary_memory",
     "_promotion",
     "_protection",
     "_rejoin",
@@ -86,6 +87,7 @@ NODE_MODULES = (
     "_takeover",
     "_timeline",
     "_unusable",
+    "_user_data",
     "_witness",
 )
 SCRIPT = """#!/usr/bin/python3

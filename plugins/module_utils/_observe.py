@@ -14,7 +14,7 @@ from typing import Any
 
 from . import _endpoint
 from ._auto_rejoin_record import observe_attempts
-from ._config import AGENT_UNIT, DATABASE, ENDPOINT_UNIT, PRIMARY_TARGET, REJOIN_UNIT, NodeConfig, Postgresql
+from ._config import AGENT_UNIT, ENDPOINT_UNIT, PRIMARY_TARGET, REJOIN_UNIT, NodeConfig, Postgresql
 from ._control import ControlData
 from ._errors import BackupHaError, first_line
 from ._event_list import read_events
@@ -31,7 +31,6 @@ from ._postgres import (
     control_data,
     in_recovery,
     is_starting,
-    one,
     postmaster_pid,
     rows,
 )
@@ -287,7 +286,3 @@ def standby_lag(received: str | None, replayed: str | None, receiver: dict[str, 
     if not known:
         return None
     return lsn_distance(format_lsn(max(map(parse_lsn, known))), replayed)
-
-
-def has_cluster_database(connection: Connection) -> bool:
-    return bool(one(connection, "SELECT count(*) FROM pg_database WHERE datname = %s", DATABASE))

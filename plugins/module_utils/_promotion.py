@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 from . import _endpoint
 from ._bounded import bounded
-from ._config import PRIMARY_TARGET, STATE_DIRECTORY, NodeConfig
+from ._config import PRIMARY_TARGET, NodeConfig
 from ._control import ControlData
 from ._errors import BackupHaError, DeadlineError
 from ._file_sync import adopt
@@ -31,48 +30,13 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._system import remove_durably, systemctl, write_durably
+from ._primary_memory import forget_having_been_primary, remember_being_primary, was_primary
+from ._system import systemctl
 
-# There from the moment when a node has become primary until it has handed over or follows another one: a node that
-# starts with it may ask to be primary again.
-PRIMARY_PATH = STATE_DIRECTORY / "primary.json"
 # A shutdown checkpoint has 114 bytes, and may cross into the next page or segment, which begins with a header.
 LAST_RECORD_BYTES = 256
 # A secondary that answers is told apart from one that stands still.
 GRACE_S = 0.5
-
-
-def remember_being_primary(config: NodeConfig, timeline: int | None = None) -> None:
-    """``timeline``: the one that this node writes; before its promotion it has no number yet."""
-    if not PRIMARY_PATH.exists() or _remembered_timeline() != timeline:
-        found = {"node": config.node, "since": time.time(), **({"timeline": timeline} if timeline else {})}
-        try:
-            write_durably(PRIMARY_PATH, json.dumps(found) + "\n")
-        except OSError:
-            if not PRIMARY_PATH.exists():  # a full disk must not end what goes on without the number
-                raise
-
-
-def _remembered_timeline() -> int | None:
-    try:
-        found: int = json.loads(PRIMARY_PATH.read_text(encoding="utf-8"))["timeline"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return found
-
-
-def forget_having_been_primary() -> None:
-    """From here on this node does not ask to be primary, whatever happens to it."""
-    remove_durably(PRIMARY_PATH)
-
-
-def was_primary(timeline: int | None = None) -> bool:
-    """``timeline``: the one that this node's data is on. Who is beyond its own has followed another primary since, and
-    was only not there to forget."""
-    if not PRIMARY_PATH.exists():
-        return False
-    own = _remembered_timeline()
-    return not (own and timeline and timeline > own)
 
 
 def request_promotion(connection: Connection) -> None:

@@ -37,7 +37,7 @@ from ._postgres import (
     write_standby_signal,
 )
 from ._postgres import start as start_server
-from ._promotion import forget_having_been_primary
+from ._primary_memory import forget_having_been_primary
 from ._rejoin_facts import control_timeline, current_timeline, gather
 from ._rejoin_outcome import Outcome
 from ._rejoin_plan import CLEAN_STATES, CRASHED_STANDBY, UNCHANGED, plan_rejoin

@@ -25,7 +25,8 @@ from ._postgres import (
     in_recovery,
     wait_for_session,
 )
-from ._promotion import forget_having_been_primary, promote_here, serve, was_primary
+from ._primary_memory import forget_having_been_primary, was_primary
+from ._promotion import promote_here, serve
 
 
 def decide_resume(

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from . import _endpoint
-from ._clone import holds_user_data
 from ._config import CONFIG_PATH, DATABASE, Endpoint, Postgresql
 from ._errors import BackupHaError, DeadlineError
 from ._leftovers import leftover_bytes
 from ._packages import missing_packages, package_versions
 from ._parameters import STANDBY_MINIMUMS
 from ._postgres import control_data, postmaster_pid
-from ._promotion import was_primary
+from ._primary_memory import was_primary
 from ._settings import RESTART_SETTINGS, survey_settings
 from ._system import await_end, run
+from ._user_data import holds_user_data
 
 CLUSTERS = Path("/etc/postgresql")
 DATA = Path("/var/lib/postgresql")

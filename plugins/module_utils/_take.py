@@ -17,8 +17,9 @@ from ._grant import ARMED, GRANT, TAKEN, locks_held, try_lock
 from ._handover import ARM_TIMEOUT_S
 from ._operation import read_operation
 from ._postgres import Connection, SessionError, connect_local, connect_peer, in_recovery, timeline_of
+from ._primary_memory import forget_having_been_primary, remember_being_primary
 from ._progress import Progress
-from ._promotion import forget_having_been_primary, remember_being_primary, serve
+from ._promotion import serve
 from ._system import systemctl
 
 

@@ -26,14 +26,8 @@ from ._grant import GRANT, try_lock, unlock
 from ._lsn import parse_lsn
 from ._operation import advance
 from ._postgres import Connection, SessionError, connect_local, connect_peer, in_recovery, timeline_of
-from ._promotion import (
-    forget_having_been_primary,
-    remember_being_primary,
-    request_promotion,
-    serve,
-    wait_until_writer,
-    was_primary,
-)
+from ._primary_memory import forget_having_been_primary, remember_being_primary, was_primary
+from ._promotion import request_promotion, serve, wait_until_writer
 from ._protection import describe_waiting
 
 # PostgreSQL's stop on the old primary gives the endpoint back within this time, and its agent has said so.

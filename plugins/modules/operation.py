@@ -54,8 +54,23 @@ options:
     default: []
   announced:
     description:
-      - Whether this node tells the cluster and the event hook that the operation begins. It is in the node's journal in
-        any case.
+      - Whether this node tells the cluster and the event hook that the operation begins, or how it has ended. It is in
+        the node's journal in any case.
+    type: bool
+    default: false
+  outcome:
+    description: How it has ended, in one word, for the event C(operation_ended). Without it nothing is told.
+    version_added: 0.2.0
+    type: str
+  reasons:
+    description: Why it has ended so, as sentences.
+    version_added: 0.2.0
+    type: list
+    elements: str
+    default: []
+  kept:
+    description: The record stays when the operation ends, so that the next run finishes this one.
+    version_added: 0.2.0
     type: bool
     default: false
 extends_documentation_fragment:
@@ -71,6 +86,14 @@ EXAMPLES = r"""
     state: begun
     id: "vault-{{ now(utc=true).timestamp() }}"
     kind: switchover
+
+- name: End it, and tell how
+  duet.backup_ha.operation:
+    state: ended
+    id: vault-1795361400.000
+    kind: switchover
+    outcome: done
+    announced: true
 """
 
 RETURN = r"""
@@ -101,7 +124,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import _operation
-from ansible_collections.duet.backup_ha.plugins.module_utils._events import tell_start, this_node
+from ansible_collections.duet.backup_ha.plugins.module_utils._events import tell_end, tell_start, this_node
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 
 ARGUMENTS = {
@@ -114,6 +137,9 @@ ARGUMENTS = {
     "patience": {"type": "int", "default": 0},
     "dead_controllers": {"type": "list", "elements": "str", "default": []},
     "announced": {"type": "bool", "default": False},
+    "outcome": {"type": "str"},
+    "reasons": {"type": "list", "elements": "str", "default": []},
+    "kept": {"type": "bool", "default": False},
 }
 
 
@@ -123,8 +149,9 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     previous = _operation.read_operation()
     ours = previous is not None and previous["id"] == wanted["id"]
     if wanted["state"] == "ended":
-        ended = ours if module.check_mode else _operation.end(wanted["id"])
-        return {"changed": ended}
+        if ours and not module.check_mode:
+            end(wanted)
+        return {"changed": ours and not wanted["kept"]}
     if module.check_mode:
         _operation.refuse_if_busy(previous, wanted["id"], wanted["dead_controllers"])
         return {"changed": not ours, "left_over": None if ours else previous}
@@ -134,6 +161,15 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     if not ours:
         tell_start(this_node(), wanted, keep=wanted["announced"])
     return {"changed": not ours, "left_over": left}
+
+
+def end(wanted: dict[str, Any]) -> None:
+    if not wanted["kept"]:
+        _operation.end(wanted["id"])
+    if wanted["outcome"]:
+        tell_end(
+            this_node(), wanted["id"], wanted["kind"], wanted["outcome"], wanted["reasons"], keep=wanted["announced"]
+        )
 
 
 def main() -> None:

@@ -12,17 +12,15 @@ version_added: 0.1.0
 description:
   - With O(state=captured) on the primary, stores the workload's files in the database C(backup_ha), so that they
     travel in the same stream as everything else. The nodes' agents do the same all the time.
-  - With O(state=applied) on the secondary, brings the file system to what the database holds. A file that is replaced
-    or removed is put aside below C(/var/lib/backup-ha/replaced) first, unless the stream's history holds that version.
+  - With O(state=applied) on the secondary, waits until that has arrived, and brings the file system to it. A file that
+    is replaced or removed is put aside below C(/var/lib/backup-ha/replaced) first, unless the stream's history holds
+    that version.
 options:
   state:
     description: What to do.
     type: str
     choices: [captured, applied]
     required: true
-  lsn:
-    description: With O(state=applied), wait until this position in the WAL is replayed.
-    type: str
 extends_documentation_fragment:
   - duet.backup_ha.attributes
   - duet.backup_ha.attributes.changes
@@ -37,12 +35,10 @@ EXAMPLES = r"""
 - name: Capture the configuration on the primary
   duet.backup_ha.workload_files:
     state: captured
-  register: captured
 
 - name: Apply it on the secondary
   duet.backup_ha.workload_files:
     state: applied
-    lsn: "{{ captured.lsn }}"
 """
 
 RETURN = r"""
@@ -56,10 +52,6 @@ removed:
   returned: success
   type: list
   elements: str
-lsn:
-  description: The position in the WAL after the capture.
-  returned: success
-  type: str
 kept:
   description: Where replaced files were put aside.
   returned: when files were replaced
@@ -89,17 +81,19 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.duet.backup_ha.plugins.module_utils import _file_sync
 from ansible_collections.duet.backup_ha.plugins.module_utils._config import NodeConfig, require_config
+from ansible_collections.duet.backup_ha.plugins.module_utils._errors import UnreachableError
 from ansible_collections.duet.backup_ha.plugins.module_utils._module import run_module
 from ansible_collections.duet.backup_ha.plugins.module_utils._postgres import (
     Connection,
+    SessionError,
     await_replay_of,
     connect_cluster_database,
+    connect_peer,
     one,
 )
 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["captured", "applied"], "required": True},
-    "lsn": {"type": "str"},
 }
 
 
@@ -114,21 +108,30 @@ def body(module: AnsibleModule) -> dict[str, Any]:
 
 def captured(module: AnsibleModule, config: NodeConfig, connection: Connection) -> dict[str, Any]:
     done = _file_sync.lead(config, connection, check=module.check_mode)
-    lsn = one(connection, "SELECT pg_current_wal_lsn()::text")
-    return {"written": done.written, "removed": done.removed, "lsn": lsn, "problems": _problems(done)}
+    return {"written": done.written, "removed": done.removed, "problems": _problems(done)}
 
 
 def applied(module: AnsibleModule, config: NodeConfig, connection: Connection) -> dict[str, Any]:
-    if module.params["lsn"]:
-        await_replay_of(connection, module.params["lsn"], timeout=30)
+    written = position_of_primary(config)
+    if written:
+        await_replay_of(connection, written, timeout=30)
     done = _file_sync.follow(config, connection, check=module.check_mode)
     return {
         "written": done.written,
         "removed": done.removed,
-        "lsn": module.params["lsn"],
         "kept": str(done.aside) if done.aside else None,
         "problems": _problems(done),
     }
+
+
+def position_of_primary(config: NodeConfig) -> str | None:
+    """None when the other node does not answer or is no primary: then what has arrived has to do."""
+    try:
+        with connect_peer(config) as peer:
+            position: str = one(peer, "SELECT pg_current_wal_lsn()::text")
+            return position
+    except (UnreachableError, SessionError):
+        return None
 
 
 def _problems(done: _file_sync.Done) -> list[str]:

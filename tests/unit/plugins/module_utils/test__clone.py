@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from ansible_collections.duet.backup_ha.plugins.module_utils import _clone
 from ansible_collections.duet.backup_ha.plugins.module_utils._clone import (
-    holds_user_data,
     plan_clone,
     report_progress,
 )
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, RefusedError
+from ansible_collections.duet.backup_ha.plugins.module_utils._user_data import holds_user_data
 from ansible_collections.duet.backup_ha.tests.unit.plugins.stage import CONFIG
 from ansible_collections.duet.backup_ha.tests.unit.plugins.worlds import OTHER_SYSTEM, SYSTEM
 

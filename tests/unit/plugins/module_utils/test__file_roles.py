@@ -19,7 +19,7 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._file_store import 
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_sync import (
     read_unapplied,
 )
-from ansible_collections.duet.backup_ha.tests.unit.plugins.two_disks import Pair, Session, paired, paths
+from ansible_collections.duet.backup_ha.tests.unit.plugins.two_disks import Pair, Session, Tables, paired, paths
 
 
 @pytest.fixture
@@ -186,6 +186,14 @@ def test_a_cluster_that_has_captured_nothing_takes_the_disk(pair: Pair) -> None:
     pair.write("node1", "a.conf", "newer than the table")
     pair.promote("node1")
     assert pair.read("node1") == "newer than the table" and pair.tables["node1"].source.node == "node1"
+    assert pair.tables["node1"].files[str(pair.root / "a.conf")].content == b"newer than the table", "at once"
+
+
+def test_what_was_claimed_and_not_captured_removes_nothing(pair: Pair) -> None:
+    pair.write("node2", "a.conf", "from a package")
+    pair.tables["node2"] = Tables(source=Source("node1", 1))
+    pair.look("node2")
+    assert pair.read("node2") == "from a package"
 
 
 def test_a_promotion_waits_for_the_application_that_is_under_way(pair: Pair) -> None:

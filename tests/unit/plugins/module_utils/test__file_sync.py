@@ -17,8 +17,8 @@ from ansible_collections.duet.backup_ha.plugins.module_utils._errors import Back
 from ansible_collections.duet.backup_ha.plugins.module_utils._file_sync import (
     plan_application,
     plan_capture,
-    removable,
 )
+from ansible_collections.duet.backup_ha.plugins.module_utils._file_tree import removable
 from ansible_collections.duet.backup_ha.plugins.module_utils._files import Survey
 from ansible_collections.duet.backup_ha.tests.unit.plugins.two_disks import Pair, paired, paths
 

@@ -12,7 +12,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.duet.backup_ha.plugins.module_utils import _before_start, _endpoint, _promotion
+from ansible_collections.duet.backup_ha.plugins.module_utils import (
+    _before_start,
+    _endpoint,
+    _primary_memory,
+    _promotion,
+)
 from ansible_collections.duet.backup_ha.plugins.module_utils._control import ControlData
 from ansible_collections.duet.backup_ha.plugins.module_utils._errors import BackupHaError, DeadlineError
 from ansible_collections.duet.backup_ha.plugins.module_utils._promotion import await_replay, demotion_plan
@@ -56,7 +61,7 @@ def test_an_interrupted_demotion_is_finished_by_running_it_again(done: int) -> N
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The node's memory on disk."""
-    monkeypatch.setattr(_promotion, "PRIMARY_PATH", tmp_path / "primary.json")
+    monkeypatch.setattr(_primary_memory, "PRIMARY_PATH", tmp_path / "primary.json")
     return tmp_path
 
 
@@ -89,8 +94,8 @@ def test_a_promotion_by_resuming_sees_the_histories_first(monkeypatch: pytest.Mo
 def test_whoever_has_followed_another_primary_since_was_not_the_last_one() -> None:
     known = []
     for timeline in (3, None, 5):
-        _promotion.remember_being_primary(CONFIG, timeline)
-        known.append([_promotion.was_primary(own) for own in (None, 2, 3, 4, 5, 6)])
+        _primary_memory.remember_being_primary(CONFIG, timeline)
+        known.append([_primary_memory.was_primary(own) for own in (None, 2, 3, 4, 5, 6)])
     assert known == [
         [True, True, True, False, False, False],
         [True, True, True, True, True, True],
@@ -102,12 +107,12 @@ def test_a_full_disk_takes_no_claim_away(state: Path, monkeypatch: pytest.Monkey
     def full(_path: Path, _content: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_promotion, "write_durably", full)
+    monkeypatch.setattr(_primary_memory, "write_durably", full)
     with pytest.raises(OSError, match="No space"):
-        _promotion.remember_being_primary(CONFIG)
+        _primary_memory.remember_being_primary(CONFIG)
     (state / "primary.json").write_text("cut off")
-    _promotion.remember_being_primary(CONFIG, 3)
-    assert _promotion.was_primary(7), "what can't be read forbids nothing"
+    _primary_memory.remember_being_primary(CONFIG, 3)
+    assert _primary_memory.was_primary(7), "what can't be read forbids nothing"
 
 
 def test_the_files_are_brought_up_to_date_before_the_workload_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,17 +127,17 @@ def test_the_files_are_brought_up_to_date_before_the_workload_starts(monkeypatch
 
 @pytest.mark.usefixtures("state")
 def test_a_primary_remembers_it_until_it_hands_over() -> None:
-    assert _promotion.was_primary() is False
-    _promotion.remember_being_primary(CONFIG)
-    _promotion.remember_being_primary(CONFIG)
-    assert _promotion.was_primary() is True
-    _promotion.forget_having_been_primary()
-    _promotion.forget_having_been_primary()
-    assert _promotion.was_primary() is False
+    assert _primary_memory.was_primary() is False
+    _primary_memory.remember_being_primary(CONFIG)
+    _primary_memory.remember_being_primary(CONFIG)
+    assert _primary_memory.was_primary() is True
+    _primary_memory.forget_having_been_primary()
+    _primary_memory.forget_having_been_primary()
+    assert _primary_memory.was_primary() is False
 
 
 def test_what_is_remembered_says_who_and_since_when(state: Path) -> None:
-    _promotion.remember_being_primary(CONFIG)
+    _primary_memory.remember_being_primary(CONFIG)
     remembered = json.loads((state / "primary.json").read_text(encoding="utf-8"))
     assert remembered["node"] == CONFIG.node
     assert remembered["since"] > 0
