@@ -21,11 +21,12 @@ from ._events import emit, say
 from ._file_state import read_state, written_at
 from ._metrics import format_metrics
 from ._notice_decision import Facts, Said, decide_notices
-from ._operation import boot_id, is_left_over, read_operation
+from ._operation import boot_id, is_left_over, read_operation, renew
 from ._postgres import Connection, SessionError, rows
 from ._system import run, write_durably
 
 EVERY_S = 10.0
+COPYING = ("assemble", "rejoin")
 SAID_PATH = STATE_DIRECTORY / "notices.json"
 METRICS_FILE = "backup-ha.prom"
 CERTIFICATES = {"certificate": "node.crt", "authority": "ca.crt"}
@@ -42,7 +43,8 @@ SELECT s.state = 'streaming' OR r.status = 'streaming' AS streaming, s.sync_stat
        CASE WHEN p.recovering THEN NULL WHEN l.slot_name IS NULL THEN 'missing' ELSE l.wal_status END AS wal_status,
        pg_wal_lsn_diff(p.lsn, l.restart_lsn)::bigint AS wal_kept_bytes,
        CASE WHEN p.recovering THEN coalesce(r.received_tli, (pg_control_checkpoint()).timeline_id) END AS followed,
-       (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS cap_mb
+       (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS cap_mb,
+       EXISTS (SELECT FROM pg_stat_progress_basebackup) AS copied
   FROM (SELECT recovering,
                CASE WHEN recovering THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
                     ELSE pg_current_wal_lsn() END AS lsn,
@@ -89,6 +91,8 @@ class Notices:
         there = seen.role != "none" and session is not None
         found = rows(session, _LOOK, self._config.peer, self._config.peer_slot)[0] if there and session else {}
         self._read_expiries()
+        if found.get("copied"):
+            renew_what_copies()
         facts = Facts(
             time.time(),
             self._config.node,
@@ -175,6 +179,13 @@ def read_said(path: Path | None = None) -> Said:
 def cap_in_bytes(megabytes: int | None) -> int | None:
     """PostgreSQL's -1 is no bound."""
     return None if megabytes is None or megabytes < 0 else megabytes * 1024 * 1024
+
+
+def renew_what_copies() -> None:
+    """A copy of a large primary takes hours, in which the operation does nothing on this node but be copied."""
+    record = read_operation()
+    if record and record["kind"] in COPYING:
+        renew()
 
 
 def left_over() -> dict[str, Any] | None:

@@ -175,6 +175,21 @@ def test_an_operation_that_was_interrupted(stage: Stage) -> None:
     assert _notices.left_over() is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "copied", "renewed"),
+    [("assemble", True, 1), ("rejoin", True, 1), ("switchover", True, 0), ("assemble", False, 0), (None, True, 0)],
+)
+def test_what_copies_this_node_is_under_way(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, kind: str | None, copied: bool, renewed: int
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(_notices, "renew", lambda: done.append("renewed"))
+    stage.record = {"id": "", "kind": kind} if kind else None
+    stage.found["copied"] = copied
+    stage.look()
+    assert len(done) == renewed
+
+
 def test_files_that_are_not_replicated_are_counted(stage: Stage) -> None:
     stage.metrics.mkdir()
 
