@@ -88,7 +88,15 @@ def test_a_former_primary_is_the_secondary_by_itself_and_its_fork_is_kept(cluste
     starts = postmaster_starts(lab, node)
     assert set(lab.play("rejoin").check().changed.values()) == {0}
     assert postmaster_starts(lab, node) == starts
-    within(90, lambda: not record(lab, node), "whoever follows for long has nothing to remember")
+
+
+@pytest.mark.later
+def test_whoever_follows_for_long_has_nothing_to_remember(cluster: Cluster) -> None:
+    lab, node = cluster.lab, cluster.primary
+    fail_over(cluster)
+    lab.power_on(node)
+    await_back(cluster)
+    within(90, lambda: not record(lab, node), "the account is gone")
 
 
 @pytest.mark.later

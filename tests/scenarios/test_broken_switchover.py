@@ -119,6 +119,7 @@ def test_the_primary_dies_after_it_has_stopped(watch: Watch) -> None:
     watch.over(switch_over, primary=cluster.primary)
 
 
+@pytest.mark.later
 def test_the_secondary_freezes_after_the_primary_has_stopped(watch: Watch) -> None:
     """Its kernel confirms that the connection lives, and nothing answers."""
     cluster, lab = watch.cluster, watch.cluster.lab

@@ -56,6 +56,7 @@ def test_done_when_it_may_be_cut_off(cluster: Cluster, job: int) -> None:
 
 
 @pytest.mark.later
+@pytest.mark.later
 def test_a_director_that_does_not_say_what_it_runs(cluster: Cluster) -> None:
     lab = cluster.lab
     with frozen(lab, cluster.primary, f"systemctl show -P MainPID {DIRECTOR}"):

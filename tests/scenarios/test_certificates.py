@@ -119,6 +119,7 @@ def test_the_password_of_the_proof_is_seen_nowhere(cluster: Cluster) -> None:
     assert "SCRAM-SHA-256$" not in seen
 
 
+@pytest.mark.later
 def test_a_new_authority_disturbs_nobody(cluster: Cluster, access: Access, tmp_path: Path) -> None:
     lab, name = cluster.lab, tls.endpoint_name(cluster.lab)
     old = root_of(lab, cluster.primary, tmp_path)
@@ -139,6 +140,7 @@ def test_a_new_authority_disturbs_nobody(cluster: Cluster, access: Access, tmp_p
     connect_anew(cluster)
 
 
+@pytest.mark.later
 def test_while_the_secondary_is_down(cluster: Cluster, access: Access, tmp_path: Path) -> None:
     lab, primary, secondary = cluster.lab, cluster.primary, cluster.secondary
     root = root_of(lab, primary, tmp_path)
@@ -177,6 +179,7 @@ def test_a_node_lost_its_files(cluster: Cluster, access: Access, tmp_path: Path,
     connect_anew(cluster)
 
 
+@pytest.mark.later
 def test_certificates_of_the_user(cluster: Cluster, tmp_path: Path) -> None:
     """At the first assembly, one as text and one by its path; then the cluster's own authority takes over."""
     lab, mine, name = cluster.lab, tls.Mine(tmp_path), tls.endpoint_name(cluster.lab)
@@ -202,6 +205,7 @@ def test_certificates_of_the_user(cluster: Cluster, tmp_path: Path) -> None:
     connect_anew(made)
 
 
+@pytest.mark.later
 def test_a_wrong_certificate_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     lab, mine = cluster.lab, tls.Mine(tmp_path)
     wrong = {node: mine.node(lab, node, f"DNS:{tls.endpoint_name(lab)}") for node in NODES}

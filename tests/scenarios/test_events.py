@@ -162,6 +162,7 @@ def refused_failover(lab: Lab, node: str) -> None:
     assert lab.fails(node, "backup-ha failover --yes")
 
 
+@pytest.mark.later
 def test_the_hook_gets_events_and_holds_nothing_up(cluster: Cluster) -> None:
     lab, primary, secondary = cluster.lab, cluster.primary, cluster.secondary
     lab.play("assemble", "-e", hook("/bin/sh", "-c", f"cat >> {HEARD}")).check()

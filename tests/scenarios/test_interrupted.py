@@ -103,6 +103,7 @@ def test_the_control_process_dies_during_a_switchover(watch: Watch, moment: floa
     watch.over(interrupted)
 
 
+@pytest.mark.later
 def test_the_link_between_the_nodes_breaks_during_the_handover(watch: Watch) -> None:
     lab, cluster = watch.cluster.lab, watch.cluster
     init = init_process(lab, cluster.primary)

@@ -38,6 +38,7 @@ def required(cluster: Cluster) -> Cluster:
     return cluster
 
 
+@pytest.mark.later
 def test_blank_servers_are_assembled_with_it(lab: Lab) -> None:
     lab.reset(*NODES)
     lab.play("assemble", *REQUIRED).check()
