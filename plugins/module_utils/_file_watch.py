@@ -21,6 +21,7 @@ from ._postgres import Connection, SessionError, rows
 COMMAND = ("/usr/bin/backup-ha", "sync-files")
 SETTLED, FAILED, SOON = 0, 1, 4  # what the process says with its exit code
 AGAIN_S = {SETTLED: 3600.0, FAILED: 30.0, SOON: 1.0}
+FIRST_PAUSE_S = 2.0
 PROCESS_S = 120.0  # longer than it takes to write all that fits
 # A look at many files comes less often, so that it takes no more than this part of a core.
 SHARE = 0.01
@@ -37,6 +38,7 @@ class Noticed:
 
     state: State | None = None
     again_at: float = 0.0
+    failures: int = 0
 
 
 def is_due(noticed: Noticed, state: State, now: float) -> bool:
@@ -45,8 +47,14 @@ def is_due(noticed: Noticed, state: State, now: float) -> bool:
 
 
 def ended(noticed: Noticed, code: int, now: float) -> Noticed:
-    """What to remember of a process that has ended. Pure."""
-    return replace(noticed, again_at=now + AGAIN_S.get(code, AGAIN_S[FAILED]))
+    """What to remember of a process that has ended. Pure.
+
+    What fails once, a query that replay was in the way of, may be done a moment later.
+    """
+    if code in (SETTLED, SOON):
+        return replace(noticed, again_at=now + AGAIN_S[code], failures=0)
+    pause = min(AGAIN_S[FAILED], FIRST_PAUSE_S * 2**noticed.failures)
+    return replace(noticed, again_at=now + pause, failures=noticed.failures + 1)
 
 
 class FileWatch:
@@ -57,7 +65,7 @@ class FileWatch:
         self._noticed = Noticed()
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
-        self._next_look = 0.0
+        self._next_look = self._cost_s = 0.0
 
     def look(self, session: Connection | None, role: str) -> None:
         """Called once a second; ``role`` is what the local server was found to be."""
@@ -70,7 +78,7 @@ class FileWatch:
         if state is None:
             self._next_look = now + AGAIN_S[FAILED]
         elif is_due(self._noticed, state, now):
-            self._noticed = Noticed(state, now + PROCESS_S)
+            self._noticed = replace(self._noticed, state=state, again_at=now + PROCESS_S)
             self._process, self._began = subprocess.Popen(COMMAND, stdin=subprocess.DEVNULL), now
 
     def _is_busy(self, now: float) -> bool:
@@ -97,5 +105,7 @@ class FileWatch:
         # What this node captures itself is no news to it.
         began = time.process_time()
         number = fingerprint(self._config.workload)
-        self._next_look = time.monotonic() + (time.process_time() - began) / SHARE
+        # On a machine whose processor is taken away, one look may seem to cost a hundred times as much as the next.
+        before, self._cost_s = self._cost_s, time.process_time() - began
+        self._next_look = time.monotonic() + min(before, self._cost_s) / SHARE
         return role, source, 0 if role == "primary" else revision, number

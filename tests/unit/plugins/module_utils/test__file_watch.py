@@ -47,10 +47,18 @@ def test_a_process_is_due_after_a_change_and_after_a_while(noticed: Noticed, due
     assert is_due(noticed, AFTER, 100.0) is due
 
 
-@pytest.mark.parametrize("code", [SETTLED, FAILED, SOON, -9])
-def test_what_has_failed_is_tried_again_sooner(code: int) -> None:
-    found = ended(Noticed(AFTER, 7.0), code, 100.0)
-    assert found == Noticed(AFTER, 100.0 + AGAIN_S.get(code, AGAIN_S[FAILED]))
+@pytest.mark.parametrize("code", [SETTLED, SOON])
+def test_what_went_well_is_looked_at_again(code: int) -> None:
+    assert ended(Noticed(AFTER, 7.0, failures=3), code, 100.0) == Noticed(AFTER, 100.0 + AGAIN_S[code])
+
+
+@pytest.mark.parametrize("code", [FAILED, -9])
+def test_what_has_failed_is_tried_again_soon_and_then_seldom(code: int) -> None:
+    noticed, pauses = Noticed(AFTER, 7.0), []
+    for _number in range(6):
+        noticed = ended(noticed, code, 100.0)
+        pauses.append(noticed.again_at - 100.0)
+    assert pauses == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     assert AGAIN_S[SOON] < AGAIN_S[FAILED] < AGAIN_S[SETTLED]
 
 
@@ -205,12 +213,21 @@ def test_a_broken_session_is_the_agent_s_matter(stage: Stage) -> None:
 
 
 def test_many_files_are_looked_at_less_often(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0.0, 0.02, 0.02, 0.02])
-    monkeypatch.setattr(time, "process_time", lambda: next(times))
+    readings = iter([0.0, 0.02] * 9)
+    read: list[float] = []
+
+    def process_time() -> float:
+        read.append(next(readings))
+        return read[-1]
+
+    monkeypatch.setattr(time, "process_time", process_time)
     stage.look()
-    stage.end(SOON)
-    assert stage.look(seconds=0.5) == 1, "20 ms are two seconds' share"
-    assert stage.look(seconds=2.0) == 2
+    stage.end()
+    assert len(read) == 4, "once may be an accident"
+    stage.look(seconds=1.9)
+    assert len(read) == 4, "20 ms are two seconds' share"
+    stage.look(seconds=0.2)
+    assert len(read) == 6
 
 
 def test_a_workload_without_files_needs_nothing(stage: Stage) -> None:
